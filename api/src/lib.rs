@@ -1,0 +1,1 @@
+//! Accounts, courses, lessons, enrollments, progress over HTTP.

@@ -1,0 +1,218 @@
+//! The transcode plan of an asset: ladder, segment grid, spans, audio. Made once after probing and stored, so that
+//! every job of the asset works from the same values whatever machine it runs on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::FailureCode,
+    ladder::{Rung, plan_ladder},
+    source::SourceInfo,
+};
+
+/// Nanoseconds in a second, the unit of plan times.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// What an operator may set about plans.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanSettings {
+    /// Length of a segment, milliseconds.
+    pub segment_ms: u32,
+    /// Length a span aims at, milliseconds; rounded to whole segments.
+    pub span_ms: u32,
+    /// x264 preset name.
+    pub preset: String,
+    /// Longest source accepted, milliseconds.
+    pub max_duration_ms: u64,
+}
+
+impl Default for PlanSettings {
+    fn default() -> Self {
+        Self {
+            segment_ms: 4_000,
+            span_ms: 32_000,
+            preset: "veryfast".into(),
+            max_duration_ms: 12 * 3_600_000,
+        }
+    }
+}
+
+/// Everything the transcode jobs of one asset need to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TranscodePlan {
+    /// Declared duration of the source, nanoseconds; 0 when unknown.
+    pub duration_ns: u64,
+    /// Video, unless the source is audio only.
+    pub video: Option<VideoPlan>,
+    /// Audio tracks to encode.
+    pub audio: Vec<AudioPlan>,
+}
+
+/// How the video track is encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoPlan {
+    /// Ladder, best rung first.
+    pub rungs: Vec<Rung>,
+    /// x264 preset name.
+    pub preset: String,
+    /// Start of every segment on the asset's timeline, nanoseconds, ascending, first 0. A segment holds the frames
+    /// whose presentation time is at or after its start and before the next one's. The last is open-ended.
+    pub segment_starts_ns: Vec<u64>,
+    /// Nominal segment length, nanoseconds: continues the grid where a source runs past its declared duration.
+    pub segment_ns: u64,
+    /// Spans, in order, covering every segment once.
+    pub spans: Vec<Span>,
+}
+
+/// A run of whole segments that one transcode job makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Position among the asset's spans.
+    pub index: u32,
+    /// Index of the first segment.
+    pub first_segment: u32,
+    /// Start time, nanoseconds.
+    pub start_ns: u64,
+    /// End time, nanoseconds; absent for the last span, which runs to the end of the source.
+    pub end_ns: Option<u64>,
+}
+
+/// How one audio track is encoded: whole, AAC-LC, stereo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioPlan {
+    /// Position among the source's audio tracks.
+    pub track: u32,
+    /// Name in storage keys and playlists, e.g. `audio-0`.
+    pub name: String,
+    /// BCP 47 language when declared.
+    pub language: Option<String>,
+    /// Output samples per second.
+    pub sample_rate: u32,
+    /// Output channels (1 or 2).
+    pub channels: u32,
+    /// Bits per second.
+    pub bps: u32,
+    /// Segment length aimed at, nanoseconds.
+    pub segment_ns: u64,
+}
+
+/// Pixels a side and pixels in all that a decoder is let loose on.
+const MAX_SIDE: u32 = 8_192;
+const MAX_PIXELS: u64 = 36_000_000;
+
+/// Turns what was found into what will be made, or says why nothing can be.
+pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePlan, FailureCode> {
+    if source.video.is_none() && source.audio.is_empty() {
+        return Err(FailureCode::SourceNoTracks);
+    }
+    let duration_ns = source.duration_ns.unwrap_or(0);
+    if duration_ns > settings.max_duration_ms.saturating_mul(1_000_000) {
+        return Err(FailureCode::SourceTooLong);
+    }
+    let segment_ns = u64::from(settings.segment_ms.max(1_000)) * 1_000_000;
+    let video = match &source.video {
+        None => None,
+        Some(track) => {
+            let pixels = u64::from(track.width) * u64::from(track.height);
+            if track.width == 0
+                || track.height == 0
+                || track.width > MAX_SIDE
+                || track.height > MAX_SIDE
+                || pixels > MAX_PIXELS
+            {
+                return Err(FailureCode::SourceDimensions);
+            }
+            if track.hdr {
+                return Err(FailureCode::SourceHdrUnsupported);
+            }
+            let segment_starts_ns = segment_grid(duration_ns, segment_ns);
+            let per_span = if source.seekable {
+                (u64::from(settings.span_ms) * 1_000_000 / segment_ns).max(1) as usize
+            } else {
+                usize::MAX
+            };
+            let spans = spans(&segment_starts_ns, per_span);
+            Some(VideoPlan {
+                rungs: plan_ladder(track),
+                preset: settings.preset.clone(),
+                segment_starts_ns,
+                segment_ns,
+                spans,
+            })
+        }
+    };
+    let audio = source
+        .audio
+        .iter()
+        .map(|track| AudioPlan {
+            track: track.index,
+            name: format!("audio-{}", track.index),
+            language: track.language.clone(),
+            // AAC-LC in every browser: 44.1 or 48 kHz. The 44.1 kHz family keeps its own clock.
+            sample_rate: if track.sample_rate % 11_025 == 0 { 44_100 } else { 48_000 },
+            channels: track.channels.clamp(1, 2),
+            bps: if track.channels <= 1 { 96_000 } else { 128_000 },
+            segment_ns,
+        })
+        .collect();
+    Ok(TranscodePlan { duration_ns, video, audio })
+}
+
+/// Segment starts for a duration. A tail under a quarter of a segment joins the segment before it.
+fn segment_grid(duration_ns: u64, segment_ns: u64) -> Vec<u64> {
+    let whole = duration_ns / segment_ns;
+    let tail = duration_ns % segment_ns;
+    let count = if whole > 0 && tail < segment_ns / 4 { whole } else { whole + 1 };
+    (0..count).map(|index| index * segment_ns).collect()
+}
+
+fn spans(starts: &[u64], per_span: usize) -> Vec<Span> {
+    let per_span = per_span.min(starts.len()).max(1);
+    // A short last span costs a decoder start for little work: it joins the one before it.
+    let count = (starts.len() / per_span + usize::from(starts.len() % per_span > per_span / 2)).max(1);
+    (0..count)
+        .map(|index| Span {
+            index: index as u32,
+            first_segment: (index * per_span) as u32,
+            start_ns: starts[index * per_span],
+            end_ns: (index + 1 < count).then(|| starts[(index + 1) * per_span]),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_covers_the_duration_and_leaves_no_sliver() {
+        let s = SECOND_NS;
+        let table: &[(u64, &[u64])] = &[
+            (0, &[0]),
+            (s / 5, &[0]),
+            (4 * s, &[0]),
+            (4 * s + 1, &[0]),
+            (5 * s, &[0, 4 * s]),
+            (30 * s, &[0, 4 * s, 8 * s, 12 * s, 16 * s, 20 * s, 24 * s, 28 * s]),
+        ];
+        for (duration, expected) in table {
+            assert_eq!(segment_grid(*duration, 4 * s), *expected, "{duration}");
+        }
+    }
+
+    #[test]
+    fn spans_cover_every_segment_once() {
+        for segments in 1..100u64 {
+            let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
+            for per_span in [1, 2, 3, 8, usize::MAX] {
+                let spans = spans(&starts, per_span);
+                assert_eq!(spans[0].start_ns, 0);
+                assert_eq!(spans.last().and_then(|span| span.end_ns), None);
+                for pair in spans.windows(2) {
+                    assert_eq!(pair[0].end_ns, Some(pair[1].start_ns));
+                    assert_eq!(pair[1].start_ns, starts[pair[1].first_segment as usize]);
+                    assert!(pair[1].first_segment > pair[0].first_segment);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! CMAF boxes, AES-128, HLS manifests, publishing.

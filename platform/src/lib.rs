@@ -1,0 +1,1 @@
+//! Doors to the outside: objects, queue, vault, clock; and the worker loop, shutdown, telemetry.

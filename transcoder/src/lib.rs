@@ -1,0 +1,1 @@
+//! GStreamer graphs, the sandboxed child that runs them, span jobs.
