@@ -102,6 +102,11 @@ impl fmt::Debug for AssetSecret {
 pub struct ContentKey([u8; 16]);
 
 impl ContentKey {
+    /// Takes the bytes of a key that was made elsewhere.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, for the cipher or for a granted key response.
     pub const fn expose(&self) -> &[u8; 16] {
         &self.0

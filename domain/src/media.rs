@@ -67,3 +67,36 @@ pub struct TranscodeOutput {
     /// One entry per rung (span job) or one entry (audio job). Empty when the source ended before the span.
     pub tracks: Vec<TrackOutput>,
 }
+
+/// One published rendition, as the API shows it and as the playlists announce it. Measured, not planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rendition {
+    /// Rung name (`720p`) or audio name (`audio-0`).
+    pub name: String,
+    /// Picture or sound.
+    pub kind: RenditionKind,
+    /// Width in pixels; absent for audio.
+    pub width: Option<u32>,
+    /// Height in pixels; absent for audio.
+    pub height: Option<u32>,
+    /// Frames per second; absent for audio and where the rate varies.
+    pub frame_rate: Option<f64>,
+    /// Size of all its published files but the playlist.
+    pub bytes: u64,
+    /// Peak segment bit rate, bits per second (RFC 8216bis, 4.4.6.2), of this rendition alone.
+    pub bandwidth: u64,
+    /// Average segment bit rate, bits per second, of this rendition alone.
+    pub average_bandwidth: u64,
+    /// RFC 6381 codec string, e.g. `avc1.64001f`.
+    pub codecs: String,
+}
+
+/// What a rendition carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RenditionKind {
+    /// Picture.
+    Video,
+    /// Sound.
+    Audio,
+}

@@ -1,1 +1,3 @@
 //! CMAF boxes, AES-128, HLS manifests, publishing.
+
+pub mod aes128;
