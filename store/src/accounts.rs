@@ -1,0 +1,5 @@
+//! Accounts and their refresh tokens.
+
+use crate::statement::statements;
+
+statements! {}

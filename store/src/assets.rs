@@ -1,0 +1,5 @@
+//! Assets.
+
+use crate::statement::statements;
+
+statements! {}

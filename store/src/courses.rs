@@ -1,0 +1,5 @@
+//! Courses.
+
+use crate::statement::statements;
+
+statements! {}

@@ -1,0 +1,5 @@
+//! Jobs.
+
+use crate::statement::statements;
+
+statements! {}

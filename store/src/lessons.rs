@@ -1,0 +1,5 @@
+//! Lessons.
+
+use crate::statement::statements;
+
+statements! {}

@@ -1,0 +1,5 @@
+//! Packages and the names of their content keys.
+
+use crate::statement::statements;
+
+statements! {}

@@ -1,0 +1,5 @@
+//! pipeline.
+
+use crate::statement::statements;
+
+statements! {}

@@ -1,0 +1,5 @@
+//! Keys that sign tokens.
+
+use crate::statement::statements;
+
+statements! {}

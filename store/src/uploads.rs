@@ -1,0 +1,5 @@
+//! Uploads.
+
+use crate::statement::statements;
+
+statements! {}
