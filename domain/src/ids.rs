@@ -96,7 +96,7 @@ ids! {
     SessionId = "ses";
     /// A chain of refresh tokens that began with one login.
     TokenFamilyId = "fam";
-    /// A content key's public name (CENC default_KID, ISO/IEC 23001-7 clause 8.2).
+    /// A content key's public name (CENC `default_KID`, ISO/IEC 23001-7 clause 8.2).
     Kid = "kid";
 }
 

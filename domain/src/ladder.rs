@@ -60,7 +60,7 @@ fn fit(width: u32, height: u32, short: u32) -> f64 {
 
 /// The nearest even number, at least 2, never above the even number at or below the value plus half a pixel.
 fn even(value: f64) -> u32 {
-    (((value + 0.01) / 2.0).floor() as u32 * 2).max(2)
+    (((value + 0.01) * 0.5).floor() as u32 * 2).max(2)
 }
 
 fn unique_name(taken: &[Rung], short: u32) -> String {
@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn ladders_for_the_shapes_people_upload() {
-        let table: &[(u32, u32, &[(u32, u32)])] = &[
+        type Case<'a> = (u32, u32, &'a [(u32, u32)]);
+        let table: &[Case<'_>] = &[
             (1920, 1080, &[(1920, 1080), (1280, 720), (852, 480), (640, 360)]),
             (3840, 2160, &[(1920, 1080), (1280, 720), (852, 480), (640, 360)]),
             (1280, 720, &[(1280, 720), (852, 480), (640, 360)]),

@@ -1,1 +1,18 @@
-//! Doors to the outside: objects, queue, vault, clock; and the worker loop, shutdown, telemetry.
+//! Doors to the outside, each a small trait with an embedded form (and later a distributed one), and what every
+//! role shares around them: the worker loop, shutdown, telemetry, tokens, problem documents.
+//!
+//! What may not enter: rules (they are in `domain`), SQL (in `store`), anything that knows about media, playlists or
+//! courses. A URL scheme chooses each backend; nothing outside this crate and `src` knows which it is.
+//!
+//! To add a form of a door: a module beside the embedded one, a line where the URL is read, and the door's conformance
+//! suite in `tests/` run over it.
+
+pub mod clock;
+pub mod events;
+pub mod http;
+pub mod objects;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tokens;
+pub mod vault;
+pub mod worker;

@@ -59,8 +59,11 @@ impl Db {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(10));
-                let writer =
-                    SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(fail)?;
+                let writer = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .connect_with(options.clone())
+                    .await
+                    .map_err(fail)?;
                 let readers = SqlitePoolOptions::new()
                     .max_connections(4)
                     .connect_with(options.read_only(true))
@@ -113,7 +116,9 @@ impl Db {
     pub async fn ping(&self) -> Result<(), Error> {
         let fail = |source| Error::Connection { action: "ping", source };
         match &self.pool {
-            Pool::Sqlite { readers, .. } => sqlx::query("SELECT 1").execute(readers).await.map(drop).map_err(fail),
+            Pool::Sqlite { readers, .. } => {
+                sqlx::query("SELECT 1").execute(readers).await.map(drop).map_err(fail)
+            }
             Pool::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop).map_err(fail),
         }
     }
@@ -139,7 +144,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, Error> {
         let fail = |source| Error::Connection { action: "begin", source };
         Ok(match &self.pool {
-            Pool::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
+            Pool::Sqlite { writer, .. } => {
+                Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?)
+            }
             Pool::Postgres(pool) => Tx::Postgres(pool.begin().await.map_err(fail)?),
         })
     }
@@ -158,7 +165,11 @@ impl Db {
         }
     }
 
-    pub(crate) async fn fetch_all<T: FromRow>(&self, statement: Statement, args: Vec<Value>) -> Result<Vec<T>, Error> {
+    pub(crate) async fn fetch_all<T: FromRow>(
+        &self,
+        statement: Statement,
+        args: Vec<Value>,
+    ) -> Result<Vec<T>, Error> {
         let fail = |source| Error::Statement { statement: statement.name, source };
         match &self.pool {
             Pool::Sqlite { writer, readers } => {

@@ -3,7 +3,8 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId, UserId,
+        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
+        UserId,
     },
 };
 use serde::de::DeserializeOwned;
@@ -127,4 +128,16 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(UserId, CourseId, LessonId, AssetId, UploadId, PackageId, JobId, ProcessId, SessionId, TokenFamilyId, Kid);
+ids!(
+    UserId,
+    CourseId,
+    LessonId,
+    AssetId,
+    UploadId,
+    PackageId,
+    JobId,
+    ProcessId,
+    SessionId,
+    TokenFamilyId,
+    Kid
+);

@@ -3,15 +3,11 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId, UserId,
+        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
+        UserId,
     },
 };
-use sqlx::{
-    Postgres, Sqlite,
-    postgres::PgArguments,
-    query::Query,
-    sqlite::SqliteArguments,
-};
+use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
 use uuid::Uuid;
 
 /// One argument, or a typed null.
@@ -33,7 +29,10 @@ pub(crate) fn to_micros(time: Timestamp) -> i64 {
 }
 
 impl Value {
-    pub(crate) fn bind_sqlite(self, query: Query<'_, Sqlite, SqliteArguments>) -> Query<'_, Sqlite, SqliteArguments> {
+    pub(crate) fn bind_sqlite(
+        self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Query<'_, Sqlite, SqliteArguments> {
         match self {
             Self::Bool(v) => query.bind(v),
             Self::Int(v) => query.bind(v),
@@ -46,7 +45,10 @@ impl Value {
         }
     }
 
-    pub(crate) fn bind_postgres(self, query: Query<'_, Postgres, PgArguments>) -> Query<'_, Postgres, PgArguments> {
+    pub(crate) fn bind_postgres(
+        self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Query<'_, Postgres, PgArguments> {
         match self {
             Self::Bool(v) => query.bind(v),
             Self::Int(v) => query.bind(v),
