@@ -26,6 +26,8 @@ pub mod packages;
 pub mod pipeline;
 pub mod playback;
 pub mod signing_keys;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod uploads;
 
 pub use db::{Db, Engine, Tx};

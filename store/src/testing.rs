@@ -1,0 +1,80 @@
+//! A fresh, migrated database on each engine, for tests of this crate and of those above it (feature `testing`).
+
+use std::{panic::resume_unwind, pin::Pin, str::FromStr as _};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
+    postgres::PgConnectOptions,
+};
+use tokio::task::JoinError;
+use uuid::Uuid;
+
+use crate::Db;
+
+/// Where tests look for PostgreSQL. The account must be allowed to create databases.
+pub const POSTGRES_URL_VARIABLE: &str = "LECTERN_TEST_POSTGRES_URL";
+const POSTGRES_URL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
+
+/// Runs a test on a fresh SQLite file, then on a fresh PostgreSQL database; both are gone afterwards, whatever
+/// happened. A missing PostgreSQL fails the test: a suite that skips it silently proves nothing about it.
+pub async fn on_both_engines<F, Fut>(test: F)
+where
+    F: Fn(Db) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    on_sqlite(|db| Box::pin(test(db))).await;
+    on_postgres(|db| Box::pin(test(db))).await;
+}
+
+type Test = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs a test on a fresh SQLite file alone.
+pub async fn on_sqlite(test: impl FnOnce(Db) -> Test) {
+    let folder = tempfile::tempdir().expect("the system gives a temporary folder");
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    report(run(&url, "sqlite", test).await, "sqlite");
+}
+
+/// Runs a test on a fresh PostgreSQL database alone.
+pub async fn on_postgres(test: impl FnOnce(Db) -> Test) {
+    let url = std::env::var(POSTGRES_URL_VARIABLE).unwrap_or_else(|_| POSTGRES_URL.to_owned());
+    let server = PgConnectOptions::from_str(&url)
+        .unwrap_or_else(|error| panic!("{POSTGRES_URL_VARIABLE}: expected a postgres:// URL: {error}"));
+    let name = format!("lectern_test_{}", Uuid::from_bytes(rand::random()).simple());
+    // template0: nobody can be connected to it, so that databases can be made at the same time.
+    change(&server, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+    let url = server.clone().database(&name).to_url_lossy().to_string();
+    let outcome = run(&url, "postgres", test).await;
+    change(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+    report(outcome, "postgres");
+}
+
+async fn run(url: &str, engine: &str, test: impl FnOnce(Db) -> Test) -> Result<(), JoinError> {
+    let db = Db::open(url).await.unwrap_or_else(|error| panic!("open a test database on {engine}: {error}"));
+    db.migrate().await.unwrap_or_else(|error| panic!("migrate a test database on {engine}: {error}"));
+    // Spawned, so that what was made is cleared away after a panic too.
+    let outcome = tokio::spawn(test(db.clone())).await;
+    if outcome.is_ok() {
+        db.close().await;
+    }
+    outcome
+}
+
+fn report(outcome: Result<(), JoinError>, engine: &str) {
+    if let Err(error) = outcome {
+        // The panic itself is already printed; this says where it happened.
+        eprintln!("the test failed on {engine}");
+        resume_unwind(error.into_panic());
+    }
+}
+
+async fn change(server: &PgConnectOptions, sql: String) {
+    let mut connection = PgConnection::connect_with(server).await.unwrap_or_else(|error| {
+        panic!(
+            "these tests need PostgreSQL and none answers: run `make test`, which starts one, or set \
+             {POSTGRES_URL_VARIABLE} ({error})"
+        )
+    });
+    connection.execute(AssertSqlSafe(sql)).await.expect("the test account may create and drop databases");
+    let _ = connection.close().await;
+}
