@@ -1,3 +1,18 @@
-//! CMAF boxes, AES-128, HLS manifests, publishing.
+//! The packager: from clear CMAF segments to encrypted ones, their playlists, and the proof that they belong together.
+//!
+//! ```text
+//! reports of the transcode jobs ── layout ──> objects to write ── aes128 ──> check ──> published
+//!                init segments ── cmaf ──┘└── manifests ──> hls ──> playlists, renditions
+//! ```
+//!
+//! What may not enter: encoding or decoding of samples, SQL, knowledge of who may play. Formats are pure functions over
+//! bytes and values; the job that reads and writes objects stands alone at the edge. To add a protection scheme: a
+//! module beside [`aes128`], an arm where [`layout`] gives tracks their keys, a check that undoes it. To add a
+//! manifest format: a module beside [`hls`], written by [`manifests`].
 
 pub mod aes128;
+pub mod check;
+pub mod cmaf;
+pub mod hls;
+pub mod layout;
+pub mod manifests;
