@@ -76,6 +76,11 @@ impl FailureCode {
         }
     }
 
+    /// Whether the same source may succeed another time; it is kept for that.
+    pub const fn retryable(self) -> bool {
+        matches!(self, Self::Internal | Self::SourceTimeLimit | Self::SourceMemoryLimit)
+    }
+
     /// Reads the code.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)

@@ -35,7 +35,8 @@ pub enum JobPayload {
         /// The version being made.
         package: PackageId,
     },
-    /// Delete clear intermediates once a package is published; the asset becomes ready.
+    /// Delete clear intermediates once a package is published (the asset becomes ready) or the asset failed (its
+    /// source goes too, unless a retry could use it).
     CleanWork {
         /// The asset.
         asset: AssetId,
@@ -159,8 +160,11 @@ impl JobState {
     }
 }
 
-/// Attempts before a job is parked.
-pub const MAX_ATTEMPTS: u32 = 5;
+/// Attempts that report a failure before a job is parked.
+pub const MAX_FAILURES: u32 = 5;
+
+/// Attempts of any kind before a job is parked: bounds a job that takes its worker down without a word.
+pub const MAX_ATTEMPTS: u32 = 100;
 
 /// How long to wait after failed attempt number `attempt` (from 1): doubling from two seconds to five minutes, spread
 /// over its upper half by `jitter` (0 to 1) so that jobs that failed together do not return together.

@@ -99,6 +99,13 @@ pub struct AudioPlan {
 const MAX_SIDE: u32 = 8_192;
 const MAX_PIXELS: u64 = 36_000_000;
 
+/// Whether a decoder is let loose on a picture of this size.
+pub fn picture_is_acceptable(width: u32, height: u32) -> bool {
+    (1..=MAX_SIDE).contains(&width)
+        && (1..=MAX_SIDE).contains(&height)
+        && u64::from(width) * u64::from(height) <= MAX_PIXELS
+}
+
 /// Turns what was found into what will be made, or says why nothing can be.
 pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePlan, FailureCode> {
     if source.video.is_none() && source.audio.is_empty() {
@@ -112,13 +119,7 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
     let video = match &source.video {
         None => None,
         Some(track) => {
-            let pixels = u64::from(track.width) * u64::from(track.height);
-            if track.width == 0
-                || track.height == 0
-                || track.width > MAX_SIDE
-                || track.height > MAX_SIDE
-                || pixels > MAX_PIXELS
-            {
+            if !picture_is_acceptable(track.width, track.height) {
                 return Err(FailureCode::SourceDimensions);
             }
             if track.hdr {

@@ -9,6 +9,10 @@ pub struct SourceInfo {
     pub container: String,
     /// Duration as the container declares it, in nanoseconds; absent when it declares none.
     pub duration_ns: Option<u64>,
+    /// Where the earliest track begins on the container's own timeline, nanoseconds. The asset's timeline begins
+    /// there; `duration_ns` is counted from there.
+    #[serde(default)]
+    pub start_ns: u64,
     /// Whether a seek lands on the sync sample at or before the asked time. When false the source is decoded in
     /// one span from its beginning.
     pub seekable: bool,

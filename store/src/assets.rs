@@ -1,5 +1,159 @@
-//! Assets.
+//! Assets: read them, move their state forward.
 
-use crate::statement::statements;
+use lectern_domain::{
+    Timestamp,
+    asset::AssetState,
+    failure::{Failure, FailureCode},
+    ids::{AssetId, LessonId, PackageId, UserId},
+    media::Rendition,
+    plan::TranscodePlan,
+    source::SourceInfo,
+};
 
-statements! {}
+use crate::{
+    Db, Error, Tx,
+    row::{FromRow, Row},
+    statement::statements,
+    value::args,
+};
+
+statements! {
+    INSERT = both(
+        "INSERT INTO assets (id, owner_id, lesson_id, state, progress, generation, filename, source_bytes, \
+         wrapped_secret, created_at, updated_at) VALUES ($1, $2, $3, 'awaiting_upload', 0.0, 0, $4, $5, $6, $7, $7)"
+    );
+    FIND = both(
+        "SELECT assets.*, packages.renditions FROM assets \
+         LEFT JOIN packages ON packages.id = assets.package_id WHERE assets.id = $1"
+    );
+    // The guard is the transition table of the domain, given as the list of states that may be left.
+    ADVANCE = split(
+        "UPDATE assets SET state = $2, updated_at = $3 \
+         WHERE id = $1 AND state IN (SELECT value FROM json_each($4))",
+        "UPDATE assets SET state = $2, updated_at = $3 \
+         WHERE id = $1 AND state IN (SELECT jsonb_array_elements_text($4))",
+    );
+    SET_FAILURE = both("UPDATE assets SET failure_code = $2, failure_message = $3 WHERE id = $1");
+    LOCK = both("UPDATE assets SET updated_at = $2 WHERE id = $1");
+}
+
+/// An asset with what its published package offers.
+#[derive(Debug, Clone)]
+pub struct Asset {
+    /// Its id.
+    pub id: AssetId,
+    /// Who uploaded it.
+    pub owner: UserId,
+    /// The lesson it was uploaded for.
+    pub lesson: Option<LessonId>,
+    /// Where it stands.
+    pub state: AssetState,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// How often it was retried.
+    pub generation: u32,
+    /// As the instructor named it.
+    pub filename: String,
+    /// Size of the source.
+    pub source_bytes: u64,
+    /// What probing found.
+    pub source_info: Option<SourceInfo>,
+    /// What is being made of it.
+    pub plan: Option<TranscodePlan>,
+    /// Duration, once known.
+    pub duration_ms: Option<u64>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// The published package.
+    pub package: Option<PackageId>,
+    /// What the published package offers.
+    pub renditions: Vec<Rendition>,
+    /// The asset secret, wrapped; absent once shredded.
+    pub wrapped_secret: Option<Vec<u8>>,
+    /// When the upload was announced.
+    pub created_at: Timestamp,
+    /// When anything last changed.
+    pub updated_at: Timestamp,
+}
+
+impl FromRow for Asset {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let failure = match row.maybe::<String>("failure_code")? {
+            None => None,
+            Some(_) => Some(Failure {
+                code: row.word("failure_code", FailureCode::parse)?,
+                message: row.get("failure_message")?,
+            }),
+        };
+        Ok(Self {
+            id: row.get("id")?,
+            owner: row.get("owner_id")?,
+            lesson: row.maybe("lesson_id")?,
+            state: row.word("state", AssetState::parse)?,
+            progress: row.get("progress")?,
+            generation: row.get("generation")?,
+            filename: row.get("filename")?,
+            source_bytes: row.get("source_bytes")?,
+            source_info: row.maybe_json("source_info")?,
+            plan: row.maybe_json("plan")?,
+            duration_ms: row.maybe("duration_ms")?,
+            failure,
+            package: row.maybe("package_id")?,
+            renditions: row.maybe_json("renditions")?.unwrap_or_default(),
+            wrapped_secret: row.maybe("wrapped_secret")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
+}
+
+/// An asset that an upload announces.
+#[derive(Debug, Clone)]
+pub struct NewAsset {
+    /// Its id.
+    pub id: AssetId,
+    /// Who uploads.
+    pub owner: UserId,
+    /// For which lesson.
+    pub lesson: LessonId,
+    /// As the instructor named it.
+    pub filename: String,
+    /// Announced size.
+    pub source_bytes: u64,
+    /// A fresh asset secret, wrapped by the vault.
+    pub wrapped_secret: Vec<u8>,
+}
+
+pub(crate) async fn insert(tx: &mut Tx, new: NewAsset, now: Timestamp) -> Result<(), Error> {
+    let args = args![new.id, new.owner, new.lesson, new.filename, new.source_bytes, new.wrapped_secret, now];
+    tx.execute(INSERT, args).await?;
+    Ok(())
+}
+
+/// An asset by id, deleted ones included.
+pub async fn find(db: &Db, id: AssetId) -> Result<Option<Asset>, Error> {
+    db.fetch_optional(FIND, args![id]).await
+}
+
+/// An asset by id, within a transaction.
+pub async fn find_in(tx: &mut Tx, id: AssetId) -> Result<Option<Asset>, Error> {
+    tx.fetch_optional(FIND, args![id]).await
+}
+
+/// Moves an asset to a state, if the domain allows it from where it stands. False: it was not moved.
+pub async fn advance(tx: &mut Tx, id: AssetId, next: AssetState, now: Timestamp) -> Result<bool, Error> {
+    let from: serde_json::Value = AssetState::before(next).map(AssetState::as_str).collect::<Vec<_>>().into();
+    Ok(tx.execute(ADVANCE, args![id, next.as_str(), now, from]).await? == 1)
+}
+
+/// Makes later transactions on the same asset wait for this one, on both engines.
+pub(crate) async fn lock(tx: &mut Tx, id: AssetId, now: Timestamp) -> Result<bool, Error> {
+    Ok(tx.execute(LOCK, args![id, now]).await? == 1)
+}
+
+pub(crate) async fn set_failure(tx: &mut Tx, id: AssetId, failure: Option<&Failure>) -> Result<(), Error> {
+    let code = failure.map(|failure| failure.code.as_str());
+    let message = failure.map(|failure| failure.message.as_str());
+    tx.execute(SET_FAILURE, args![id, code, message]).await?;
+    Ok(())
+}

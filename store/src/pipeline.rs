@@ -1,5 +1,385 @@
-//! pipeline.
+//! The way of an asset from upload to play: each step is one transaction that moves the state and queues the jobs it
+//! causes, so that a crash between two steps loses nothing and repeats nothing.
 
-use crate::statement::statements;
+use lectern_domain::{
+    Timestamp,
+    asset::AssetState,
+    failure::{Failure, FailureCode},
+    ids::{AssetId, PackageId},
+    job::{JobPayload, JobState},
+    media::{Rendition, TranscodeOutput},
+    plan::TranscodePlan,
+    source::SourceInfo,
+};
 
-statements! {}
+use crate::{
+    Db, Error, Tx,
+    assets::{self, Asset, NewAsset},
+    jobs::{self, Job, NewJob, PutBack},
+    packages::{self, NewPackage},
+    row::corrupt,
+    statement::statements,
+    value::args,
+};
+
+statements! {
+    LESSON_ASSET_STATE = both(
+        "SELECT assets.id, assets.state FROM lessons JOIN assets ON assets.id = lessons.asset_id WHERE lessons.id = $1"
+    );
+    POINT_LESSON = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
+    UNPOINT_LESSONS = both("UPDATE lessons SET asset_id = NULL, version = version + 1, updated_at = $2 WHERE asset_id = $1");
+    OF_LESSON = both("SELECT id FROM assets WHERE lesson_id = $1 AND state <> 'deleted'");
+    SAVE_PLAN = both("UPDATE assets SET source_info = $2, plan = $3, duration_ms = $4 WHERE id = $1");
+    POINT_PACKAGE = both("UPDATE assets SET package_id = $2, duration_ms = $3 WHERE id = $1");
+    SHRED = both("UPDATE assets SET wrapped_secret = NULL WHERE id = $1");
+    NEXT_GENERATION = both("UPDATE assets SET generation = generation + 1, progress = 0.0 WHERE id = $1");
+    ADVANCE_PROGRESS = split(
+        "UPDATE assets SET progress = MIN(0.999, MAX(progress, COALESCE((SELECT SUM(weight * jobs.progress) FROM jobs \
+         WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+        "UPDATE assets SET progress = LEAST(0.999, GREATEST(progress, COALESCE((SELECT SUM(weight * jobs.progress) \
+         FROM jobs WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+    );
+    COMPLETE_PROGRESS = both("UPDATE assets SET progress = 1.0 WHERE id = $1");
+}
+
+/// Shares of an asset's progress; the transcode jobs divide theirs by the length of what they make.
+const PROBE_SHARE: f64 = 0.02;
+const TRANSCODE_SHARE: f64 = 0.92;
+const PACKAGE_SHARE: f64 = 0.06;
+
+/// What a job achieved.
+#[derive(Debug, Clone)]
+pub enum Completion {
+    /// The source was examined and planned.
+    Probed {
+        /// What was found.
+        source: Box<SourceInfo>,
+        /// What will be made.
+        plan: Box<TranscodePlan>,
+    },
+    /// A span or an audio track was encoded.
+    Transcoded {
+        /// Its segments.
+        output: TranscodeOutput,
+        /// The package to queue if this was the last transcode job.
+        package: NewPackage,
+    },
+    /// Everything of the package is in the object store.
+    Packaged {
+        /// What it offers.
+        renditions: Vec<Rendition>,
+        /// Duration as packaged.
+        duration_ms: u64,
+    },
+    /// Clear intermediates, or a deleted asset's objects, are gone.
+    Removed,
+}
+
+/// How a completion or a failure was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was written.
+    Yes,
+    /// Another attempt has begun, or the job was cancelled: nothing was written.
+    Fenced,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobFailure {
+    /// Another attempt may succeed.
+    Retry(String),
+    /// No attempt can succeed: the asset fails.
+    Fail {
+        /// Why.
+        failure: Failure,
+        /// For the log and the story.
+        detail: String,
+    },
+}
+
+struct LessonAsset {
+    id: AssetId,
+    state: AssetState,
+}
+
+impl crate::row::FromRow for LessonAsset {
+    fn from_row(row: &crate::row::Row) -> Result<Self, Error> {
+        Ok(Self { id: row.get("id")?, state: row.word("state", AssetState::parse)? })
+    }
+}
+
+struct OnlyId(AssetId);
+
+impl crate::row::FromRow for OnlyId {
+    fn from_row(row: &crate::row::Row) -> Result<Self, Error> {
+        row.get("id").map(OnlyId)
+    }
+}
+
+/// Inserts an announced asset. The lesson points at it at once, unless it already has an asset that plays: then the
+/// pointer moves when the new one plays too.
+pub async fn create_asset(tx: &mut Tx, new: NewAsset, now: Timestamp) -> Result<(), Error> {
+    let (id, lesson) = (new.id, new.lesson);
+    assets::insert(tx, new, now).await?;
+    let current: Option<LessonAsset> = tx.fetch_optional(LESSON_ASSET_STATE, args![lesson]).await?;
+    match current {
+        Some(current) if current.state.is_playable() => {}
+        Some(current) => {
+            delete_asset(tx, current.id, now).await?;
+            tx.execute(POINT_LESSON, args![lesson, id, now]).await?;
+        }
+        None => {
+            tx.execute(POINT_LESSON, args![lesson, id, now]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The source is in the object store: the asset is probed next. False: it was so before.
+pub async fn upload_finished(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
+    if !assets::advance(tx, asset, AssetState::Probing, now).await? {
+        return Ok(false);
+    }
+    queue_probe(tx, asset, 0, now).await?;
+    Ok(true)
+}
+
+async fn queue_probe(tx: &mut Tx, asset: AssetId, generation: u32, now: Timestamp) -> Result<(), Error> {
+    let job = NewJob {
+        dedup_key: format!("{asset}:{generation}:probe"),
+        payload: JobPayload::Probe { asset },
+        priority: 100_000,
+        weight: PROBE_SHARE,
+    };
+    jobs::insert(tx, job, now).await.map(drop)
+}
+
+/// Removes an asset: it stops playing now, its secret is shredded now, its objects go soon. False: it was deleted before.
+pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
+    if !assets::advance(tx, asset, AssetState::Deleted, now).await? {
+        return Ok(false);
+    }
+    tx.execute(SHRED, args![asset]).await?;
+    tx.execute(UNPOINT_LESSONS, args![asset, now]).await?;
+    jobs::cancel_of_asset(tx, asset, now).await?;
+    let job = NewJob {
+        dedup_key: format!("{asset}:delete"),
+        payload: JobPayload::DeleteAsset { asset },
+        priority: 10_000,
+        weight: 0.0,
+    };
+    jobs::insert(tx, job, now).await?;
+    Ok(true)
+}
+
+/// Removes every asset ever uploaded for a lesson. Call before deleting the lesson.
+pub async fn delete_assets_of_lesson(
+    tx: &mut Tx,
+    lesson: lectern_domain::ids::LessonId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let assets: Vec<OnlyId> = tx.fetch_all(OF_LESSON, args![lesson]).await?;
+    for OnlyId(asset) in assets {
+        delete_asset(tx, asset, now).await?;
+    }
+    Ok(())
+}
+
+/// Starts a failed asset again from its stored source. False: it has not failed, or its source is gone.
+pub async fn retry_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
+    let Some(found) = assets::find_in(tx, asset).await? else { return Ok(false) };
+    let retryable = found.failure.as_ref().is_some_and(|failure| failure.code.retryable());
+    if !retryable || !assets::advance(tx, asset, AssetState::Probing, now).await? {
+        return Ok(false);
+    }
+    assets::set_failure(tx, asset, None).await?;
+    tx.execute(NEXT_GENERATION, args![asset]).await?;
+    jobs::cancel_of_asset(tx, asset, now).await?;
+    jobs::weigh_nothing(tx, asset).await?;
+    queue_probe(tx, asset, found.generation + 1, now).await?;
+    Ok(true)
+}
+
+/// Writes a job's progress (from 0 to 1) through to its asset.
+pub async fn report_progress(db: &Db, asset: AssetId) -> Result<(), Error> {
+    db.execute(ADVANCE_PROGRESS, args![asset]).await.map(drop)
+}
+
+/// Completes a job: its result, the asset's next state and the jobs that follow, at once.
+pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp) -> Result<Taken, Error> {
+    let asset_id = job.payload.asset();
+    let mut tx = db.begin().await?;
+    // Two jobs of one asset that end together take turns here, so that exactly one of them sees itself as the last.
+    assets::lock(&mut tx, asset_id, now).await?;
+    let result = match &completion {
+        Completion::Transcoded { output, .. } => {
+            Some(serde_json::to_value(output).map_err(|error| corrupt("result", error))?)
+        }
+        _ => None,
+    };
+    if !jobs::finish(&mut tx, job, JobState::Done, result, now).await? {
+        return Ok(Taken::Fenced);
+    }
+    let Some(asset) = assets::find_in(&mut tx, asset_id).await? else { return Ok(Taken::Fenced) };
+    match completion {
+        Completion::Probed { source, plan } => probed(&mut tx, &asset, &source, &plan, now).await?,
+        Completion::Transcoded { package, .. } => transcoded(&mut tx, &asset, &package, now).await?,
+        Completion::Packaged { renditions, duration_ms } => {
+            if let JobPayload::Package { package, .. } = job.payload {
+                packaged(&mut tx, &asset, package, &renditions, duration_ms, now).await?;
+            }
+        }
+        Completion::Removed => {
+            if assets::advance(&mut tx, asset_id, AssetState::Ready, now).await? {
+                tx.execute(COMPLETE_PROGRESS, args![asset_id]).await?;
+            }
+        }
+    }
+    if !asset.state.is_final() {
+        tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
+    }
+    tx.commit().await?;
+    Ok(Taken::Yes)
+}
+
+async fn probed(
+    tx: &mut Tx,
+    asset: &Asset,
+    source: &SourceInfo,
+    plan: &TranscodePlan,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if !assets::advance(tx, asset.id, AssetState::Processing, now).await? {
+        return Ok(());
+    }
+    let info = serde_json::to_value(source).map_err(|error| corrupt("source_info", error))?;
+    let plan_json = serde_json::to_value(plan).map_err(|error| corrupt("plan", error))?;
+    let duration_ms = (plan.duration_ns > 0).then_some(plan.duration_ns / 1_000_000);
+    tx.execute(SAVE_PLAN, args![asset.id, info, plan_json, duration_ms]).await?;
+    let spans = plan.video.as_ref().map_or(&[][..], |video| &video.spans);
+    // An audio track costs about as much as a twentieth of a span's picture.
+    let units = spans.len() as f64 + plan.audio.len() as f64 * 0.05;
+    for span in spans {
+        let job = NewJob {
+            dedup_key: format!("{}:{}:span:{}", asset.id, asset.generation, span.index),
+            payload: JobPayload::TranscodeSpan { asset: asset.id, span: span.index },
+            // Early spans of every asset come before late spans of any.
+            priority: 50_000 - i64::from(span.index),
+            weight: TRANSCODE_SHARE / units,
+        };
+        jobs::insert(tx, job, now).await?;
+    }
+    for index in 0..plan.audio.len() {
+        let job = NewJob {
+            dedup_key: format!("{}:{}:audio:{index}", asset.id, asset.generation),
+            payload: JobPayload::TranscodeAudio { asset: asset.id, audio: index as u32 },
+            priority: 60_000,
+            weight: TRANSCODE_SHARE / units * 0.05,
+        };
+        jobs::insert(tx, job, now).await?;
+    }
+    Ok(())
+}
+
+fn is_transcode(job: &Job) -> bool {
+    matches!(job.payload, JobPayload::TranscodeSpan { .. } | JobPayload::TranscodeAudio { .. })
+}
+
+async fn transcoded(tx: &mut Tx, asset: &Asset, package: &NewPackage, now: Timestamp) -> Result<(), Error> {
+    let jobs = jobs::of_asset_in(tx, asset.id).await?;
+    let open = jobs
+        .iter()
+        .filter(|job| is_transcode(job) && !matches!(job.state, JobState::Done | JobState::Cancelled))
+        .count();
+    let job = NewJob {
+        dedup_key: format!("{}:{}:package", asset.id, asset.generation),
+        payload: JobPayload::Package { asset: asset.id, package: package.id },
+        priority: 90_000,
+        weight: PACKAGE_SHARE,
+    };
+    if open == 0 && asset.state == AssetState::Processing && jobs::insert(tx, job, now).await? {
+        packages::insert(tx, asset.id, package, now).await?;
+    }
+    Ok(())
+}
+
+async fn packaged(
+    tx: &mut Tx,
+    asset: &Asset,
+    package: PackageId,
+    renditions: &[Rendition],
+    duration_ms: u64,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if !assets::advance(tx, asset.id, AssetState::Playable, now).await? {
+        return Ok(());
+    }
+    packages::publish(tx, package, renditions, now).await?;
+    tx.execute(POINT_PACKAGE, args![asset.id, package, duration_ms]).await?;
+    if let Some(lesson) = asset.lesson {
+        let current: Option<LessonAsset> = tx.fetch_optional(LESSON_ASSET_STATE, args![lesson]).await?;
+        if let Some(replaced) = current.filter(|current| current.id != asset.id) {
+            delete_asset(tx, replaced.id, now).await?;
+        }
+        tx.execute(POINT_LESSON, args![lesson, asset.id, now]).await?;
+    }
+    queue_clean_work(tx, asset, now).await
+}
+
+async fn queue_clean_work(tx: &mut Tx, asset: &Asset, now: Timestamp) -> Result<(), Error> {
+    let job = NewJob {
+        dedup_key: format!("{}:{}:clean", asset.id, asset.generation),
+        payload: JobPayload::CleanWork { asset: asset.id },
+        priority: 80_000,
+        weight: 0.0,
+    };
+    jobs::insert(tx, job, now).await.map(drop)
+}
+
+/// Takes a failed attempt: back to the queue, or parked, or the asset fails with it.
+pub async fn job_failed(db: &Db, job: &Job, failure: JobFailure, now: Timestamp) -> Result<Taken, Error> {
+    let mut tx = db.begin().await?;
+    assets::lock(&mut tx, job.payload.asset(), now).await?;
+    let taken = match failure {
+        JobFailure::Retry(detail) => put_back(&mut tx, job, &PutBack::Failed(detail), now).await?,
+        JobFailure::Fail { failure, detail } => {
+            let result = Some(serde_json::json!({ "failure": failure, "detail": detail }));
+            if jobs::finish(&mut tx, job, JobState::Failed, result, now).await? {
+                fail_asset(&mut tx, job.payload.asset(), &failure, now).await?;
+                Taken::Yes
+            } else {
+                Taken::Fenced
+            }
+        }
+    };
+    tx.commit().await?;
+    Ok(taken)
+}
+
+/// Gives a lease back (soft shutdown, or a dead process found at start, or an expired lease).
+pub async fn job_put_back(db: &Db, job: &Job, why: PutBack, now: Timestamp) -> Result<Taken, Error> {
+    let mut tx = db.begin().await?;
+    assets::lock(&mut tx, job.payload.asset(), now).await?;
+    let taken = put_back(&mut tx, job, &why, now).await?;
+    tx.commit().await?;
+    Ok(taken)
+}
+
+async fn put_back(tx: &mut Tx, job: &Job, why: &PutBack, now: Timestamp) -> Result<Taken, Error> {
+    let Some(after) = jobs::put_back(tx, job, why, now).await? else { return Ok(Taken::Fenced) };
+    if after.state == JobState::Parked {
+        fail_asset(tx, job.payload.asset(), &FailureCode::Internal.into(), now).await?;
+    }
+    Ok(Taken::Yes)
+}
+
+async fn fail_asset(tx: &mut Tx, id: AssetId, failure: &Failure, now: Timestamp) -> Result<(), Error> {
+    let Some(asset) = assets::find_in(tx, id).await? else { return Ok(()) };
+    if !assets::advance(tx, id, AssetState::Failed, now).await? {
+        return Ok(());
+    }
+    assets::set_failure(tx, id, Some(failure)).await?;
+    jobs::cancel_of_asset(tx, id, now).await?;
+    queue_clean_work(tx, &asset, now).await
+}

@@ -60,7 +60,7 @@ impl Row {
 }
 
 /// A [`Error::Corrupt`] for a column.
-pub(crate) fn corrupt(column: &str, detail: impl ToString) -> Error {
+pub(crate) fn corrupt(column: &str, detail: impl std::fmt::Display) -> Error {
     Error::Corrupt { column: column.to_owned(), detail: detail.to_string() }
 }
 

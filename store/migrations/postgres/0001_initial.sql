@@ -149,7 +149,7 @@ CREATE TABLE jobs (
     progress         DOUBLE PRECISION NOT NULL,    -- 0 to 1 within the job
     run_after        TIMESTAMPTZ NOT NULL,
     attempt          BIGINT NOT NULL,              -- the fence: only the latest attempt may complete
-    max_attempts     BIGINT NOT NULL,
+    failures         BIGINT NOT NULL,              -- attempts that reported a failure
     lease_owner      UUID,
     lease_expires_at TIMESTAMPTZ,
     result           JSONB,

@@ -151,7 +151,7 @@ CREATE TABLE jobs (
     progress         REAL NOT NULL,    -- 0 to 1 within the job
     run_after        INTEGER NOT NULL,
     attempt          INTEGER NOT NULL,              -- the fence: only the latest attempt may complete
-    max_attempts     INTEGER NOT NULL,
+    failures         INTEGER NOT NULL,              -- attempts that reported a failure
     lease_owner      BLOB,
     lease_expires_at INTEGER,
     result           TEXT,
