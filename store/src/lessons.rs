@@ -1,5 +1,248 @@
 //! Lessons.
 
-use crate::statement::statements;
+use lectern_domain::{
+    Timestamp,
+    course::{LessonType, PublishedStatus},
+    ids::{AssetId, CourseId, LessonId, UserId},
+};
 
-statements! {}
+use crate::{
+    Db, Error, Tx,
+    row::{FromRow, Row},
+    statement::statements,
+    value::args,
+};
+
+/// The columns of a [`Lesson`]; `$1` is the caller, may be null.
+macro_rules! lesson_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT l.*, c.owner_id, c.published_status AS course_status, \
+             EXISTS (SELECT 1 FROM enrollments e WHERE e.course_id = c.id AND e.user_id = $1 AND e.left_at IS NULL) \
+                 AS enrolled \
+             FROM lessons l JOIN courses c ON c.id = l.course_id ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    /// Without an order index (`$5` null) the lesson goes to the end.
+    INSERT = both(
+        "INSERT INTO lessons (id, course_id, title, type, order_index, published_status, body, version, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, \
+         COALESCE($5, (SELECT MAX(order_index) + 1 FROM lessons WHERE course_id = $2), 0), $6, $7, 1, $8, $8)"
+    );
+    GET = both(lesson_view!("WHERE l.id = $2"));
+    GET_BY_ASSET = both(lesson_view!("WHERE l.asset_id = $2"));
+    /// `$3`: drafts too.
+    LIST = both(lesson_view!(
+        "WHERE l.course_id = $2 AND (l.published_status = 'published' OR $3) ORDER BY l.order_index, l.id"
+    ));
+    COUNT = both("SELECT COUNT(*) AS lessons FROM lessons WHERE course_id = $1");
+    UPDATE = both(
+        "UPDATE lessons SET title = COALESCE($2, title), order_index = COALESCE($3, order_index), \
+         published_status = COALESCE($4, published_status), body = COALESCE($5, body), \
+         version = version + 1, updated_at = $6 WHERE id = $1 AND (version = $7 OR $7 IS NULL)"
+    );
+    /// The version is raised by [`UPDATE`], or here when an upload attaches its asset.
+    SET_ASSET = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
+    /// Holds the lesson until the transaction ends and tells its asset.
+    LOCK = split(
+        "SELECT asset_id FROM lessons WHERE id = $1",
+        "SELECT asset_id FROM lessons WHERE id = $1 FOR UPDATE",
+    );
+    ASSETS_OF_COURSE = both("SELECT asset_id FROM lessons WHERE course_id = $1 AND asset_id IS NOT NULL ORDER BY id");
+    DELETE = both("DELETE FROM lessons WHERE id = $1");
+}
+
+/// A lesson, with what decides who may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lesson {
+    /// Which.
+    pub id: LessonId,
+    /// Of which course.
+    pub course: CourseId,
+    /// One line.
+    pub title: String,
+    /// What it consists of.
+    pub kind: LessonType,
+    /// Place within the course; equal places are ordered by age.
+    pub order_index: i64,
+    /// Whether learners see it.
+    pub published_status: PublishedStatus,
+    /// Text to read, or notes to the video.
+    pub body: String,
+    /// What is played.
+    pub asset: Option<AssetId>,
+    /// Raised by every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Who teaches the course.
+    pub owner: UserId,
+    /// Whether learners see the course.
+    pub course_status: PublishedStatus,
+    /// Whether the caller is enrolled in the course now.
+    pub enrolled: bool,
+}
+
+impl FromRow for Lesson {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            course: row.get("course_id")?,
+            title: row.get("title")?,
+            kind: row.word("type", LessonType::parse)?,
+            order_index: row.get("order_index")?,
+            published_status: row.word("published_status", PublishedStatus::parse)?,
+            body: row.get("body")?,
+            asset: row.maybe("asset_id")?,
+            version: row.get("version")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+            owner: row.get("owner_id")?,
+            course_status: row.word("course_status", PublishedStatus::parse)?,
+            enrolled: row.get("enrolled")?,
+        })
+    }
+}
+
+/// What a new lesson begins with.
+#[derive(Debug, Clone)]
+pub struct NewLesson {
+    /// Which.
+    pub id: LessonId,
+    /// Of which course.
+    pub course: CourseId,
+    /// One line.
+    pub title: String,
+    /// What it consists of.
+    pub kind: LessonType,
+    /// Place within the course; absent for the end.
+    pub order_index: Option<i64>,
+    /// Whether learners see it.
+    pub published_status: PublishedStatus,
+    /// Text.
+    pub body: String,
+}
+
+/// Stores a new lesson, version 1, without an asset.
+pub async fn insert(tx: &mut Tx, lesson: NewLesson, now: Timestamp) -> Result<(), Error> {
+    let args = args![
+        lesson.id,
+        lesson.course,
+        lesson.title,
+        lesson.kind.as_str(),
+        lesson.order_index,
+        lesson.published_status.as_str(),
+        lesson.body,
+        now,
+    ];
+    tx.execute(INSERT, args).await?;
+    Ok(())
+}
+
+/// One lesson, whatever its status, as `caller` stands to it.
+pub async fn get(db: &Db, caller: Option<UserId>, lesson: LessonId) -> Result<Option<Lesson>, Error> {
+    db.fetch_optional(GET, args![caller, lesson]).await
+}
+
+/// The lesson that plays this asset.
+pub async fn get_by_asset(db: &Db, caller: Option<UserId>, asset: AssetId) -> Result<Option<Lesson>, Error> {
+    db.fetch_optional(GET_BY_ASSET, args![caller, asset]).await
+}
+
+/// A course's lessons in order.
+pub async fn list(
+    db: &Db,
+    caller: Option<UserId>,
+    course: CourseId,
+    drafts_too: bool,
+) -> Result<Vec<Lesson>, Error> {
+    db.fetch_all(LIST, args![caller, course, drafts_too]).await
+}
+
+struct Count(u64);
+
+impl FromRow for Count {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        row.get("lessons").map(Self)
+    }
+}
+
+/// How many lessons a course has.
+pub async fn count(tx: &mut Tx, course: CourseId) -> Result<u64, Error> {
+    let count: Option<Count> = tx.fetch_optional(COUNT, args![course]).await?;
+    Ok(count.map_or(0, |count| count.0))
+}
+
+/// What to change; absent fields stay.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// One line.
+    pub title: Option<String>,
+    /// Place within the course.
+    pub order_index: Option<i64>,
+    /// Whether learners see it.
+    pub published_status: Option<PublishedStatus>,
+    /// Text.
+    pub body: Option<String>,
+}
+
+/// Changes a lesson, if it has still the expected version. False if it has not, or is gone.
+pub async fn update(
+    tx: &mut Tx,
+    lesson: LessonId,
+    change: Change,
+    expected_version: Option<i64>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let args = args![
+        lesson,
+        change.title,
+        change.order_index,
+        change.published_status.map(PublishedStatus::as_str),
+        change.body,
+        now,
+        expected_version,
+    ];
+    Ok(tx.execute(UPDATE, args).await? == 1)
+}
+
+/// Points a lesson at another asset, or at none. What becomes of the asset before it is the caller's to say.
+pub async fn set_asset(
+    tx: &mut Tx,
+    lesson: LessonId,
+    asset: Option<AssetId>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    Ok(tx.execute(SET_ASSET, args![lesson, asset, now]).await? == 1)
+}
+
+struct AssetOf(Option<AssetId>);
+
+impl FromRow for AssetOf {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        row.maybe("asset_id").map(Self)
+    }
+}
+
+/// Holds a lesson against every change until the transaction ends. `None`: no such lesson; else its asset, if any.
+pub async fn lock(tx: &mut Tx, lesson: LessonId) -> Result<Option<Option<AssetId>>, Error> {
+    let found: Option<AssetOf> = tx.fetch_optional(LOCK, args![lesson]).await?;
+    Ok(found.map(|asset| asset.0))
+}
+
+/// The assets that a course's lessons play.
+pub async fn assets_of_course(tx: &mut Tx, course: CourseId) -> Result<Vec<AssetId>, Error> {
+    let assets: Vec<AssetOf> = tx.fetch_all(ASSETS_OF_COURSE, args![course]).await?;
+    Ok(assets.into_iter().filter_map(|asset| asset.0).collect())
+}
+
+/// Deletes a lesson with its progress and playback sessions. Its asset is the caller's to delete first.
+pub async fn delete(tx: &mut Tx, lesson: LessonId) -> Result<bool, Error> {
+    Ok(tx.execute(DELETE, args![lesson]).await? == 1)
+}
