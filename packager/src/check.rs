@@ -71,7 +71,7 @@ pub fn check_segment(
     }
 }
 
-fn same<T: PartialEq + ToString>(what: &'static str, expected: T, got: T) -> Result<(), CheckError> {
+fn same<T: PartialEq + Copy + ToString>(what: &'static str, expected: T, got: T) -> Result<(), CheckError> {
     if expected == got { Ok(()) } else { Err(differs(what, &expected, &got)) }
 }
 

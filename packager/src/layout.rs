@@ -323,3 +323,6 @@ fn check_grid(tracks: &[TrackLayout]) -> Result<(), LayoutError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

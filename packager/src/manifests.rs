@@ -225,3 +225,6 @@ fn is_language(tag: &str) -> bool {
         && parts.all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
         && !["und", "mul", "zxx", "mis"].contains(&primary.to_ascii_lowercase().as_str())
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,6 +107,21 @@ impl InitSegment {
         ];
         same.iter().find(|(_, same)| !same).map_or(Ok(()), |(what, _)| Err(*what))
     }
+
+    /// An init segment that no bytes were read for, for tests of what is made from it.
+    #[cfg(test)]
+    pub(crate) fn of(codec: &str, timescale: u32, media: InitMedia) -> Self {
+        Self {
+            track_id: 1,
+            timescale,
+            codec: codec.into(),
+            media,
+            edit_ticks: 0,
+            bytes: 800,
+            defaults: Defaults { duration: 0, size: 0, flags: 0 },
+            sample_description: Vec::new(),
+        }
+    }
 }
 
 fn malformed(kind: &'static str, reason: impl Into<String>) -> CmafError {
