@@ -80,6 +80,17 @@ pub struct Entitlement {
     pub ends_at: Option<Timestamp>,
 }
 
+impl Entitlement {
+    /// Of several (one per source that writes them), the one that counts now: one in force before any that is not, and
+    /// among equals the one that lasts longest.
+    pub fn best(held: impl IntoIterator<Item = Self>, now: Timestamp) -> Option<Self> {
+        held.into_iter().max_by_key(|one| {
+            let in_force = one.starts_at <= now && one.ends_at.is_none_or(|end| end > now);
+            (in_force, one.ends_at.is_none(), one.ends_at)
+        })
+    }
+}
+
 /// What is true at the moment of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
@@ -97,7 +108,7 @@ pub struct Facts {
     pub lesson_status: PublishedStatus,
     /// Whether the asset can be played.
     pub asset_playable: bool,
-    /// Their entitlement, the one that lasts longest.
+    /// Their entitlement: the [`Entitlement::best`] of those they hold.
     pub entitlement: Option<Entitlement>,
 }
 
@@ -135,6 +146,32 @@ mod tests {
 
     fn user(n: u8) -> UserId {
         UserId::generate(Timestamp::UNIX_EPOCH, &[n; 10])
+    }
+
+    #[test]
+    fn the_best_entitlement_is_one_in_force_then_the_one_that_lasts_longest() {
+        let now = Timestamp::UNIX_EPOCH + Duration::days(1000);
+        let (hour, day) = (Duration::hours(1), Duration::days(1));
+        let held = |starts_at, ends_at| Entitlement { starts_at, ends_at };
+        let past = held(now - day, Some(now));
+        let short = held(now - day, Some(now + hour));
+        let long = held(now, Some(now + day));
+        let endless = held(now - hour, None);
+        let later = held(now + hour, None);
+        let table: &[(&[Entitlement], Option<Entitlement>)] = &[
+            (&[], None),
+            (&[past], Some(past)),
+            (&[past, short], Some(short)),
+            (&[long, short], Some(long)),
+            (&[endless, long], Some(endless)),
+            // One that lasts for ever but has not begun does not hide one in force.
+            (&[later, short], Some(short)),
+            (&[later, past], Some(later)),
+        ];
+        for (list, expected) in table {
+            assert_eq!(Entitlement::best(list.iter().copied(), now), *expected, "{list:?}");
+            assert_eq!(Entitlement::best(list.iter().rev().copied(), now), *expected, "{list:?} reversed");
+        }
     }
 
     /// Every combination of the facts against the rule said in another way.
