@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::ids::Kid;
+use crate::ids::{AssetId, Kid};
 
 /// How the segments of a package are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +62,11 @@ impl TrackClass {
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Video, Self::Audio].into_iter().find(|class| class.as_str() == text)
     }
+}
+
+/// The context under which the vault wraps an asset's secret: it opens for that asset only.
+pub fn secret_context(asset: AssetId) -> String {
+    format!("asset secret|{asset}")
 }
 
 /// The 256-bit secret of one asset. Stored only wrapped by the vault.

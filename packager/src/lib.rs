@@ -11,8 +11,10 @@
 //! manifest format: a module beside [`hls`], written by [`manifests`].
 
 pub mod aes128;
+pub mod build;
 pub mod check;
 pub mod cmaf;
 pub mod hls;
+pub mod jobs;
 pub mod layout;
 pub mod manifests;

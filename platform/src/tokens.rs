@@ -1,4 +1,4 @@
-//! Signed tokens: EdDSA JWTs (RFC 8037) under keys kept in the database, wrapped by the vault.
+//! Signed tokens: `EdDSA` JSON Web Tokens (RFC 8037) under keys kept in the database, wrapped by the vault.
 //!
 //! Access tokens say who is calling. Playback tokens are made by the license server on a [`Keyring`] of their own, so
 //! that neither kind is ever taken for the other.
@@ -213,17 +213,17 @@ mod tests {
         let clock = ManualClock::at(1_000_000);
         let access = Arc::new(Keyring::load(&db, &vault, &clock, "access").await.unwrap());
         let playback = Arc::new(Keyring::load(&db, &vault, &clock, "playback").await.unwrap());
-        let tokens = AccessTokens::new(access.clone(), Arc::new(clock.clone()), Duration::from_secs(60));
+        let tokens = AccessTokens::new(access.clone(), Arc::new(clock.clone()), Duration::from_mins(1));
         let caller = Caller { user: new_id(&clock, UserId::generate), role: Role::Instructor };
         let token = tokens.issue(caller);
         assert_eq!(tokens.verify(&token), Some(caller));
 
         // Loaded again, as after a restart.
         let again = Arc::new(Keyring::load(&db, &vault, &clock, "access").await.unwrap());
-        let restarted = AccessTokens::new(again, Arc::new(clock.clone()), Duration::from_secs(60));
+        let restarted = AccessTokens::new(again, Arc::new(clock.clone()), Duration::from_mins(1));
         assert_eq!(restarted.verify(&token), Some(caller));
 
-        let foreign = AccessTokens::new(playback, Arc::new(clock.clone()), Duration::from_secs(60));
+        let foreign = AccessTokens::new(playback, Arc::new(clock.clone()), Duration::from_mins(1));
         assert_eq!(tokens.verify(&foreign.issue(caller)), None);
         for at in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
@@ -235,7 +235,7 @@ mod tests {
         for nonsense in ["", ".", "..", "a.b.c", "\u{0}", &"x".repeat(100_000)] {
             assert_eq!(tokens.verify(nonsense), None);
         }
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(tokens.verify(&token), None);
         assert_eq!(tokens.jwks()["keys"].as_array().unwrap().len(), 1);
     }

@@ -169,7 +169,8 @@ pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result
         priority: 10_000,
         weight: 0.0,
     };
-    jobs::insert(tx, job, now).await?;
+    // Not at once: a running attempt learns within a heartbeat that it was cancelled, and may still be writing.
+    jobs::insert(tx, job, now + time::Duration::seconds(5)).await?;
     Ok(true)
 }
 
@@ -381,5 +382,6 @@ async fn fail_asset(tx: &mut Tx, id: AssetId, failure: &Failure, now: Timestamp)
     }
     assets::set_failure(tx, id, Some(failure)).await?;
     jobs::cancel_of_asset(tx, id, now).await?;
-    queue_clean_work(tx, &asset, now).await
+    // Not at once: other attempts of the asset learn within a heartbeat that they were cancelled.
+    queue_clean_work(tx, &asset, now + time::Duration::seconds(3)).await
 }
