@@ -17,6 +17,7 @@ export interface RequestOptions {
 
 /** The raw response; throws `ApiError` unless it is a success. */
 export async function send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+  // A path is under the API; a full address is taken as it is.
   const url = path.startsWith('/') ? `${BASE}${path}` : path;
   const token = options.bearer ?? (options.anonymous ? null : await session.token());
   let response = await attempt(method, url, options, token);

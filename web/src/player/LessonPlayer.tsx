@@ -1,0 +1,114 @@
+// The player of one lesson: the start screen, the playing, and what stands there when playing is refused.
+
+import { useQueryClient } from '@tanstack/react-query';
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
+import { beginPlayback } from '../api/playback';
+import { ApiError } from '../api/problem';
+import type { PlaybackAnswer } from '../api/types';
+import { NoticeScreen } from './NoticeScreen';
+import './player.css';
+import { resumeAt } from './progressReporter';
+import { heals, noticeFor, type Notice } from './refusal';
+import { StartScreen } from './StartScreen';
+
+// hls.js and the controls are most of the application's bytes: loaded beside the start screen, not before it.
+const loadStage = () => import('./PlayerStage');
+const PlayerStage = lazy(async () => ({ default: (await loadStage()).PlayerStage }));
+
+type Phase =
+  | { kind: 'idle' }
+  | { kind: 'starting' }
+  | { kind: 'playing'; answer: PlaybackAnswer; startMs: number; autoplay: boolean }
+  | { kind: 'stopped'; notice: Notice; positionMs: number };
+
+interface LessonPlayerProps {
+  lessonId: string;
+  courseId: string;
+  title: string;
+  durationMs: number;
+  storedMs: number;
+  completed: boolean;
+  audioOnly: boolean;
+}
+
+/** A session healed by itself this recently is not healed again, milliseconds. */
+const HEAL_PAUSE_MS = 60_000;
+
+export function LessonPlayer(props: LessonPlayerProps) {
+  const { lessonId, courseId, title, durationMs, storedMs, completed, audioOnly } = props;
+  const [phase, setPhase] = useState<Phase>({ kind: 'idle' });
+  const healedAt = useRef(-HEAL_PAUSE_MS);
+  const queries = useQueryClient();
+
+  useEffect(() => void loadStage().catch(() => undefined), []);
+
+  const begin = useCallback(
+    async (fromMs: number | null, autoplay: boolean) => {
+      try {
+        const answer = await beginPlayback(lessonId);
+        setPhase({ kind: 'playing', answer, startMs: fromMs ?? resumeAt(answer.position_ms, durationMs), autoplay });
+      } catch (error) {
+        setPhase({ kind: 'stopped', notice: noticeFor(error), positionMs: fromMs ?? 0 });
+      }
+    },
+    [lessonId, durationMs],
+  );
+
+  const start = (fromMs: number | null) => {
+    setPhase({ kind: 'starting' });
+    void begin(fromMs, true);
+  };
+
+  const onStopped = useCallback(
+    (error: ApiError | null, positionMs: number, wasPlaying: boolean) => {
+      if (error && heals(error) && performance.now() - healedAt.current > HEAL_PAUSE_MS) {
+        healedAt.current = performance.now();
+        void begin(positionMs, wasPlaying);
+        return;
+      }
+      setPhase({ kind: 'stopped', notice: noticeFor(error), positionMs });
+      // What the page knows of the course may be why: read it again.
+      void queries.invalidateQueries({ queryKey: ['course', courseId] });
+      void queries.invalidateQueries({ queryKey: ['courses'] });
+    },
+    [begin, queries, courseId],
+  );
+
+  const onProgress = useCallback(() => void queries.invalidateQueries({ queryKey: ['progress'] }), [queries]);
+
+  return (
+    <section className={audioOnly ? 'player player-audio' : 'player'} aria-label={`Player: ${title}`} data-testid="player" data-phase={phase.kind}>
+      {(phase.kind === 'idle' || phase.kind === 'starting') && (
+        <StartScreen
+          courseId={courseId}
+          resumeMs={resumeAt(storedMs, durationMs)}
+          starting={phase.kind === 'starting'}
+          onStart={() => start(null)}
+        />
+      )}
+      {phase.kind === 'playing' && (
+        <Suspense fallback={<StartScreen courseId={courseId} resumeMs={0} starting onStart={() => undefined} />}>
+          <PlayerStage
+            key={phase.answer.session_id}
+            answer={phase.answer}
+            startMs={phase.startMs}
+            autoplay={phase.autoplay}
+            lessonId={lessonId}
+            courseId={courseId}
+            audioOnly={audioOnly}
+            completed={completed}
+            onStopped={onStopped}
+            onProgress={onProgress}
+          />
+        </Suspense>
+      )}
+      {phase.kind === 'stopped' && (
+        <NoticeScreen
+          notice={phase.notice}
+          courseId={courseId}
+          onPlayAgain={() => start(phase.positionMs > 0 ? phase.positionMs : null)}
+        />
+      )}
+    </section>
+  );
+}

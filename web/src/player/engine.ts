@@ -1,0 +1,40 @@
+// What plays an HLS presentation in a video element: hls.js, or the browser itself.
+
+import type { ApiError } from '../api/problem';
+import type { PlaybackAnswer } from '../api/types';
+import type { QualityLevel } from './quality';
+
+export interface EngineEvents {
+  onLevels(levels: QualityLevel[]): void;
+  /** The level now shown. */
+  onLevel(level: number): void;
+  /** Sound without picture. */
+  onAudioOnly(): void;
+  /** A key was refused; the engine has stopped. */
+  onRefused(error: ApiError): void;
+  /** The connection is lost and being tried again; null when it is back. */
+  onTrouble(trouble: Trouble | null): void;
+  /** The engine gave up. */
+  onFailed(error: ApiError | null): void;
+}
+
+export interface Trouble {
+  /** Milliseconds until the next attempt; 0 while one is under way. */
+  retryInMs: number;
+}
+
+export interface EngineOptions {
+  answer: PlaybackAnswer;
+  startSeconds: number;
+  /** The newest playback token. */
+  token(): string;
+  events: EngineEvents;
+}
+
+export interface Engine {
+  /** -1 for automatic. */
+  setLevel(level: number): void;
+  /** Tries a lost connection again at once. */
+  retryNow(): void;
+  destroy(): void;
+}

@@ -1,0 +1,117 @@
+// Runs an engine and a playback session on a video element for as long as the component lives.
+
+import { useEffect, useEffectEvent, useRef, useState, type RefObject } from 'react';
+import { endPlayback, heartbeat } from '../api/playback';
+import { ApiError } from '../api/problem';
+import type { PlaybackAnswer } from '../api/types';
+import type { Engine, Trouble } from './engine';
+import { PlaybackSession } from './playbackSession';
+import type { QualityLevel } from './quality';
+import { startEngine } from './startEngine';
+
+interface PlaybackNeeds {
+  video: RefObject<HTMLVideoElement | null>;
+  answer: PlaybackAnswer;
+  startMs: number;
+  autoplay: boolean;
+  onStopped: (error: ApiError | null, positionMs: number, wasPlaying: boolean) => void;
+}
+
+interface PlaybackView {
+  levels: QualityLevel[];
+  /** The level now shown. */
+  level: number;
+  /** The level chosen; -1 for automatic. */
+  chosen: number;
+  choose: (level: number) => void;
+  /** Sound without picture, as the presentation says. */
+  sound: boolean;
+  trouble: Trouble | null;
+  retryNow: () => void;
+}
+
+export function usePlayback({ video, answer, startMs, autoplay, onStopped }: PlaybackNeeds): PlaybackView {
+  const [levels, setLevels] = useState<QualityLevel[]>([]);
+  const [level, setLevel] = useState(-1);
+  const [chosen, setChosen] = useState(-1);
+  const [sound, setSound] = useState(false);
+  const [trouble, setTrouble] = useState<Trouble | null>(null);
+  const engine = useRef<Engine | null>(null);
+  const ending = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const stopped = useEffectEvent(onStopped);
+
+  useEffect(() => {
+    const element = video.current;
+    if (!element) return;
+    clearTimeout(ending.current);
+
+    const positionMs = () => Math.round(element.currentTime * 1000) || startMs;
+    let told = false;
+    const stop = (error: ApiError | null) => {
+      if (told) return;
+      told = true;
+      const wasPlaying = !element.paused;
+      element.pause();
+      session.stop();
+      engine.current?.destroy();
+      stopped(error, lastMs, wasPlaying);
+    };
+    // Destroying the engine empties the element; the last position is kept here.
+    let lastMs = startMs;
+    const remember = () => {
+      if (element.readyState > 0) lastMs = positionMs();
+    };
+    element.addEventListener('timeupdate', remember);
+
+    const session = new PlaybackSession(answer, { beat: heartbeat, positionMs: () => lastMs, onRefused: stop });
+    session.start();
+    try {
+      engine.current = startEngine(element, {
+        answer,
+        startSeconds: startMs / 1000,
+        token: () => session.token,
+        events: {
+          onLevels: setLevels,
+          onLevel: setLevel,
+          onAudioOnly: () => setSound(true),
+          onRefused: stop,
+          onTrouble: setTrouble,
+          // A heartbeat knows whether it was a refusal: native players cannot tell.
+          onFailed: (error) => void session.beat().then(() => stop(error)),
+        },
+      });
+      if (autoplay) void element.play().catch(() => undefined);
+    } catch (error) {
+      const timer = setTimeout(() => stop(error instanceof ApiError ? error : null));
+      ending.current = timer;
+    }
+
+    const onPageHide = (event: PageTransitionEvent) => {
+      if (!event.persisted) endPlayback(answer.session_id, session.token);
+    };
+    addEventListener('pagehide', onPageHide);
+
+    return () => {
+      removeEventListener('pagehide', onPageHide);
+      element.removeEventListener('timeupdate', remember);
+      session.stop();
+      engine.current?.destroy();
+      engine.current = null;
+      // Later, so that React's trial unmount in development does not end the session it goes on with.
+      if (!told) ending.current = setTimeout(() => endPlayback(answer.session_id, session.token));
+    };
+  }, [video, answer, startMs, autoplay]);
+
+  return {
+    levels,
+    level,
+    chosen,
+    choose: (next) => {
+      setChosen(next);
+      engine.current?.setLevel(next);
+    },
+    sound,
+    trouble,
+    retryNow: () => engine.current?.retryNow(),
+  };
+}
