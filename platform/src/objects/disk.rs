@@ -93,20 +93,25 @@ impl Objects for DiskObjects {
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), ObjectsError> {
         let path = self.path(key)?;
-        let partial = self.partial_path();
         let write = async {
-            // On another file system a rename is refused: copy, then go on as if it had been here.
-            let from = match fs::rename(file, &partial).await {
-                Ok(()) => &partial,
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    fs::copy(file, &partial).await?;
-                    fs::remove_file(file).await?;
-                    &partial
-                }
-                Err(error) => return Err(error),
+            fs::File::open(file).await?.sync_all().await?;
+            // One rename, so that a crash leaves the file either where it was or in its place.
+            match self.place(file, &path).await {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+                done => return done,
+            }
+            // On another file system: copied, and removed only once the copy is in its place.
+            let partial = self.partial_path();
+            let copy = async {
+                fs::copy(file, &partial).await?;
+                fs::File::open(&partial).await?.sync_all().await?;
+                self.place(&partial, &path).await
             };
-            fs::File::open(from).await?.sync_all().await?;
-            self.place(from, &path).await
+            if let Err(error) = copy.await {
+                let _ = fs::remove_file(&partial).await;
+                return Err(error);
+            }
+            fs::remove_file(file).await
         };
         write.await.map_err(failed("put", key))
     }
