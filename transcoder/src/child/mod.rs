@@ -1,0 +1,140 @@
+//! The media child: what is asked of it, what it answers, how it is run.
+//!
+//! One request as a line of JSON on standard input; `progress` lines on standard output, then exactly one `done` or
+//! `failed` line; logs on standard error. Standard input stays open: when it closes the parent is gone, and the child
+//! ends itself.
+
+mod run;
+mod serve;
+
+use std::{path::PathBuf, time::Duration};
+
+use lectern_domain::{
+    failure::FailureCode,
+    media::TranscodeOutput,
+    plan::{AudioPlan, Span, VideoPlan},
+    source::SourceInfo,
+};
+use serde::{Deserialize, Serialize};
+
+pub use run::{ChildError, Launch, run};
+pub use serve::main;
+
+/// A piece of media work. Paths are local; folders exist and belong to the job alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Request {
+    /// Examine a source. Answered by [`Reply::Probed`].
+    Probe {
+        /// The source.
+        source: PathBuf,
+    },
+    /// Make every rung of one span. Answered by [`Reply::Made`].
+    Span {
+        /// The source.
+        source: PathBuf,
+        /// What probing found.
+        info: SourceInfo,
+        /// How the video is encoded.
+        plan: VideoPlan,
+        /// The span to make.
+        span: Span,
+        /// Where the segments go.
+        folder: PathBuf,
+    },
+    /// Make one audio track whole. Answered by [`Reply::Made`].
+    Audio {
+        /// The source.
+        source: PathBuf,
+        /// What probing found.
+        info: SourceInfo,
+        /// How the track is encoded.
+        plan: AudioPlan,
+        /// Where the segments go.
+        folder: PathBuf,
+    },
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Reply {
+    /// What the source is.
+    Probed {
+        /// The facts.
+        info: SourceInfo,
+    },
+    /// What was made, in the request's folder.
+    Made {
+        /// Tracks and segments, measured from the files.
+        output: TranscodeOutput,
+    },
+}
+
+/// What the work cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time of the child, milliseconds.
+    pub cpu_ms: u64,
+    /// Largest resident set of the child, bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// A reply and its cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// The answer.
+    pub reply: Reply,
+    /// Its cost.
+    pub usage: Usage,
+}
+
+/// Bounds on one child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory it may allocate, bytes.
+    pub memory_bytes: u64,
+    /// Processor time, seconds.
+    pub cpu_seconds: u64,
+    /// Size of one file it writes, bytes.
+    pub file_bytes: u64,
+    /// Time from start to end.
+    pub wall: Duration,
+    /// Work on a kernel without Landlock, where the child could read every file of its user.
+    #[serde(default)]
+    pub allow_without_landlock: bool,
+}
+
+impl Limits {
+    /// For probing: it reads an outline and decodes one frame.
+    pub fn probe() -> Self {
+        Self { cpu_seconds: 60, wall: Duration::from_mins(2), ..Self::transcode() }
+    }
+
+    /// For spans and audio tracks.
+    pub fn transcode() -> Self {
+        Self {
+            memory_bytes: 3 << 30,
+            cpu_seconds: 4 * 3_600,
+            file_bytes: 4 << 30,
+            wall: Duration::from_hours(2),
+            allow_without_landlock: false,
+        }
+    }
+}
+
+/// The line on the child's standard input.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    request: Request,
+    limits: Limits,
+}
+
+/// A line on the child's standard output.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Progress { done: f64 },
+    Done { reply: Reply, usage: Usage },
+    Failed { code: FailureCode, detail: String, usage: Usage },
+}

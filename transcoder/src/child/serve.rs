@@ -1,0 +1,158 @@
+//! The child's side: read one order, lock in, work, answer.
+
+use std::{
+    fs::File,
+    io::{BufRead, Read, Seek, SeekFrom, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use super::{Event, Order, Reply, Request, Usage};
+use crate::{
+    graph::{self, MediaFailure},
+    sandbox,
+};
+use lectern_domain::failure::FailureCode;
+
+/// Least time between two progress lines.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Serves one request from standard input. Call it before anything starts a thread. The exit code is 0 when an answer
+/// was written, whatever the answer.
+pub fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the parent's log.
+            eprintln!("media child: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+    let order: Order = serde_json::from_str(&line).map_err(|error| format!("expected a request: {error}"))?;
+    let mut own = Own::open().map_err(|error| format!("/proc/self: {error}"))?;
+    graph::init().map_err(|error| error.to_string())?;
+    let (source, folder) = match &order.request {
+        Request::Probe { source } => (source, None),
+        Request::Span { source, folder, .. } | Request::Audio { source, folder, .. } => {
+            (source, Some(folder))
+        }
+    };
+    sandbox::lock_in(source, folder.map(std::path::PathBuf::as_path), &order.limits)
+        .map_err(|error| error.to_string())?;
+    end_with_parent()?;
+
+    let mut reporter = Reporter { furthest: 0.0, last: None };
+    let result = work(&order.request, &mut |done| reporter.report(done));
+    let usage = own.usage();
+    write_event(&match result {
+        Ok(reply) => Event::Done { reply, usage },
+        Err(failure) => {
+            let MediaFailure { code, detail } = failure;
+            // A library that is refused memory often reports damage instead.
+            let starved =
+                code != FailureCode::SourceTimeLimit && own.data_bytes() > order.limits.memory_bytes / 10 * 9;
+            let code = if starved { FailureCode::SourceMemoryLimit } else { code };
+            Event::Failed { code, detail, usage }
+        }
+    })
+    .map_err(|error| format!("standard output: {error}"))
+}
+
+fn work(request: &Request, progress: &mut dyn FnMut(f64)) -> Result<Reply, MediaFailure> {
+    match request {
+        Request::Probe { source } => graph::probe(source).map(|info| Reply::Probed { info }),
+        Request::Span { source, info, plan, span, folder } => {
+            graph::transcode_span(source, info, plan, span, folder, progress)
+                .map(|output| Reply::Made { output })
+        }
+        Request::Audio { source, info, plan, folder } => {
+            graph::transcode_audio(source, info, plan, folder, progress).map(|output| Reply::Made { output })
+        }
+    }
+}
+
+/// Ends this process when the parent's end of standard input closes. Unlike a parent-death signal this does not depend
+/// on which of the parent's threads started the child and whether that thread lives on.
+fn end_with_parent() -> Result<(), String> {
+    std::thread::Builder::new()
+        .name("parent".into())
+        .stack_size(64 << 10)
+        .spawn(|| {
+            let mut rest = [0u8; 16];
+            while matches!(std::io::stdin().read(&mut rest), Ok(read) if read > 0) {}
+            // Not exit(): its handlers would wait for locks that working threads hold.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        })
+        .map(|_| ())
+        .map_err(|error| format!("expected to start a thread: {error}"))
+}
+
+struct Reporter {
+    furthest: f64,
+    last: Option<Instant>,
+}
+
+impl Reporter {
+    fn report(&mut self, done: f64) {
+        let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 0.0 };
+        let due = self.last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) || done >= 1.0;
+        if done > self.furthest && due {
+            self.furthest = done;
+            self.last = Some(Instant::now());
+            // A parent that no longer listens is noticed by the other thread.
+            let _ = write_event(&Event::Progress { done });
+        }
+    }
+}
+
+fn write_event(event: &Event) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, event)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// What the kernel says about this process. Opened before the sandbox closes; reading again gives current values.
+struct Own {
+    status: File,
+    stat: File,
+}
+
+impl Own {
+    fn open() -> std::io::Result<Self> {
+        Ok(Self { status: File::open("/proc/self/status")?, stat: File::open("/proc/self/stat")? })
+    }
+
+    fn usage(&mut self) -> Usage {
+        // proc(5): fields 14 and 15, counted after the command in parentheses, in hundredths of a second.
+        let stat = again(&mut self.stat);
+        let after = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        let ticks: u64 =
+            after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Usage { cpu_ms: ticks * 10, peak_rss_bytes: self.field("VmHWM:") }
+    }
+
+    fn data_bytes(&mut self) -> u64 {
+        self.field("VmData:")
+    }
+
+    /// A field of `/proc/self/status` that is given in kibibytes.
+    fn field(&mut self, name: &str) -> u64 {
+        let status = again(&mut self.status);
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+}
+
+fn again(file: &mut File) -> String {
+    let mut text = String::new();
+    if file.seek(SeekFrom::Start(0)).is_ok() {
+        let _ = file.read_to_string(&mut text);
+    }
+    text
+}

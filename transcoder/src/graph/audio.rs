@@ -1,0 +1,281 @@
+//! One audio track, whole: decode, downmix, resample, AAC-LC, segments on the nominal grid. Whole, because an AAC
+//! encoder carries state from frame to frame and a seam would be heard.
+//!
+//! Sound is placed by counting samples from the asset's zero. A late start and a gap become silence, sound before zero
+//! or twice is left out, so that the count and the clock never differ by more than [`TOLERANCE_MS`].
+//!
+//! The encoder delays the sound by one frame of 1024 samples. Leaving out its first access unit, which holds only that
+//! delay, puts every sample back in its place without an edit list (ISO/IEC 23000-19 7.5.13 wants none in `cmf2`).
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use lectern_domain::{
+    failure::FailureCode,
+    media::{TrackKind, TrackOutput, TranscodeOutput},
+    plan::{AudioPlan, SECOND_NS},
+    source::SourceInfo,
+};
+
+use super::{
+    MediaFailure, OnProgress, Running, STALL,
+    decode::{Chain, Decoding, Kind, stream_time},
+    element, measure,
+    mux::{self, AccessUnit, Muxing},
+    timeline,
+};
+
+/// Samples in an access unit of AAC-LC (ISO/IEC 14496-3).
+const UNIT: u64 = 1024;
+/// How far the sample count may drift from the source's clock before it is corrected, milliseconds. Half of what the
+/// ear allows against the picture.
+const TOLERANCE_MS: u64 = 10;
+/// Longest silence put into a gap when the source declares no duration.
+const MAX_GAP_NS: u64 = 3_600 * SECOND_NS;
+/// Bytes of one sample of one channel.
+const SAMPLE_BYTES: usize = 4;
+
+/// Makes one audio track into `folder`.
+pub(crate) fn transcode_audio(
+    path: &Path,
+    source: &SourceInfo,
+    plan: &AudioPlan,
+    folder: &Path,
+    progress: OnProgress<'_>,
+) -> Result<TranscodeOutput, MediaFailure> {
+    let raw = gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", plan.sample_rate as i32)
+        .field("channels", plan.channels as i32)
+        .build();
+    let after = vec![element("audioconvert")?, element("audioresample")?];
+    let chain = Chain { threads: 1, after, caps: raw };
+    let decoding = Decoding::open(path, Kind::Audio, plan.track, &chain)?;
+    decoding.play()?;
+    let rate = u64::from(plan.sample_rate);
+    let frame = SAMPLE_BYTES * plan.channels as usize;
+    let tolerance = (rate * TOLERANCE_MS / 1_000) as i64;
+    let limit_ns = source.duration_ns.map_or(MAX_GAP_NS, |duration| duration + SECOND_NS);
+    let limit =
+        i64::try_from(u128::from(limit_ns) * u128::from(rate) / u128::from(SECOND_NS)).unwrap_or(i64::MAX);
+
+    let mut encoding: Option<Encoding> = None;
+    let mut written = 0u64;
+    while let Some(sample) = decoding.next()? {
+        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { continue };
+        let mut have = buffer.size() / frame;
+        if encoding.is_none() {
+            encoding = Some(Encoding::start(plan, caps, folder)?);
+        }
+        let Some(encoder) = encoding.as_mut() else { continue };
+        let mut skip = 0;
+        if let Some(time) = stream_time(&sample) {
+            let place = timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate);
+            let off = place - written as i64;
+            let first = written == 0;
+            if off < 0 && (first || -off > tolerance) {
+                skip = (-off as usize).min(have);
+                have -= skip;
+            } else if off > 0 && (first || off > tolerance) && place <= limit {
+                encoder.silence(&mut written, off as u64, frame)?;
+            }
+        }
+        if have == 0 {
+            continue;
+        }
+        let part = buffer
+            .copy_region(gst::BufferCopyFlags::MEMORY, skip * frame..(skip + have) * frame)
+            .map_err(MediaFailure::internal)?;
+        encoder.push(&mut written, part, have as u64)?;
+        let done = written as f64 / rate as f64 * 1e9;
+        progress(done / source.duration_ns.unwrap_or(0).max(1) as f64);
+    }
+    drop(decoding);
+    let Some(encoding) = encoding else { return Ok(TranscodeOutput::default()) };
+    let track = encoding.finish(plan)?;
+    progress(1.0);
+    Ok(TranscodeOutput { tracks: vec![track] })
+}
+
+/// Access units on their way into segments.
+struct Units {
+    muxing: Muxing,
+    caps: Option<gst::Caps>,
+    /// Samples in a nominal segment.
+    segment: u64,
+    /// Access units seen, the encoder's delay among them.
+    seen: u64,
+    /// The segment being collected.
+    open: Vec<AccessUnit>,
+    /// The whole segment before it, held back because a short tail joins it.
+    held: Option<(u32, Vec<AccessUnit>)>,
+    next_index: u32,
+}
+
+struct Encoding {
+    pipeline: Running,
+    source: gst_app::AppSrc,
+    units: Arc<Mutex<Units>>,
+    rate: u64,
+}
+
+impl Encoding {
+    fn start(plan: &AudioPlan, caps: &gst::CapsRef, folder: &Path) -> Result<Self, MediaFailure> {
+        let pipeline = gst::Pipeline::new();
+        let source =
+            gst_app::AppSrc::builder().format(gst::Format::Time).caps(&caps.to_owned()).block(true).build();
+        source.set_max_bytes(1 << 18);
+        let convert = element("audioconvert")?;
+        let encoder = element("avenc_aac")?;
+        encoder.set_property("bitrate", plan.bps as i32);
+        let output =
+            gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw").build();
+        let sink = gst_app::AppSink::builder().caps(&output).sync(false).async_(false).build();
+        pipeline.add_many([source.upcast_ref(), &convert, &encoder, sink.upcast_ref()])?;
+        gst::Element::link_many([source.upcast_ref(), &convert, &encoder, sink.upcast_ref()])?;
+        let muxing = Muxing::new(&pipeline, mux::names(folder, &plan.name)?, plan.sample_rate, 1)?;
+        let rate = u64::from(plan.sample_rate);
+        let units = Arc::new(Mutex::new(Units {
+            muxing,
+            caps: None,
+            segment: (u128::from(plan.segment_ns) * u128::from(rate) / u128::from(SECOND_NS)).max(1) as u64,
+            seen: 0,
+            open: Vec::new(),
+            held: None,
+            next_index: 0,
+        }));
+        let (on_sample, on_end) = (Arc::clone(&units), Arc::clone(&units));
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    on_sample.lock().unwrap_or_else(PoisonError::into_inner).take(&sample)
+                })
+                .eos(move |_| {
+                    // A refusal leaves segments waiting, which finish() reports.
+                    let _ = on_end.lock().unwrap_or_else(PoisonError::into_inner).end();
+                })
+                .build(),
+        );
+        let encoding = Self { pipeline: Running(pipeline), source, units, rate };
+        encoding.pipeline.0.set_state(gst::State::Playing).map_err(|_| {
+            encoding.error().unwrap_or_else(|| MediaFailure::internal("the audio graph does not start"))
+        })?;
+        Ok(encoding)
+    }
+
+    fn push(&self, written: &mut u64, mut buffer: gst::Buffer, samples: u64) -> Result<(), MediaFailure> {
+        let at = |samples: u64| gst::ClockTime::from_nseconds(timeline::to_ns(samples, self.rate as u32));
+        let times = buffer.make_mut();
+        times.set_pts(at(*written));
+        times.set_duration(at(*written + samples) - at(*written));
+        *written += samples;
+        self.source.push_buffer(buffer).map(|_| ()).map_err(|flow| {
+            self.error()
+                .unwrap_or_else(|| MediaFailure::internal(format!("the audio graph refuses data: {flow}")))
+        })
+    }
+
+    fn silence(&self, written: &mut u64, samples: u64, frame: usize) -> Result<(), MediaFailure> {
+        let mut left = samples;
+        while left > 0 {
+            let part = left.min(self.rate);
+            self.push(written, gst::Buffer::from_mut_slice(vec![0u8; part as usize * frame]), part)?;
+            left -= part;
+        }
+        Ok(())
+    }
+
+    fn finish(self, plan: &AudioPlan) -> Result<TrackOutput, MediaFailure> {
+        self.source.end_of_stream().map_err(MediaFailure::internal)?;
+        let bus = self.pipeline.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
+        let deadline = Instant::now() + STALL;
+        while bus.timed_pop_filtered(gst::ClockTime::from_mseconds(50), &[gst::MessageType::Eos]).is_none() {
+            if let Some(failure) = self.error() {
+                return Err(failure);
+            }
+            if Instant::now() > deadline {
+                return Err(MediaFailure::new(
+                    FailureCode::SourceTimeLimit,
+                    "the audio encoder did not finish",
+                ));
+            }
+        }
+        let units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = units.muxing.names();
+        let segments = units.muxing.finish()?;
+        let init = names.init();
+        Ok(TrackOutput {
+            name: plan.name.clone(),
+            kind: TrackKind::Audio {
+                sample_rate: plan.sample_rate,
+                channels: plan.channels,
+                language: plan.language.clone(),
+            },
+            timescale: measure::timescale(&names.folder.join(&init))?,
+            init,
+            segments: segments
+                .iter()
+                .map(|index| measure::segment(names, *index))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What goes wrong while encoding is never the source's fault.
+    fn error(&self) -> Option<MediaFailure> {
+        self.pipeline.error().map(|failure| MediaFailure::internal(failure.detail))
+    }
+}
+
+impl Units {
+    fn take(&mut self, sample: &gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.caps.is_none() {
+            self.caps = sample.caps().map(gst::CapsRef::to_owned);
+        }
+        self.seen += 1;
+        if self.seen == 1 {
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        let Some(mut buffer) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
+        // Every access unit can be decoded by itself as far as a file is concerned.
+        buffer.make_mut().unset_flags(gst::BufferFlags::DELTA_UNIT | gst::BufferFlags::DISCONT);
+        let start = (self.seen - 2) * UNIT;
+        if start >= u64::from(self.next_index + 1) * self.segment {
+            self.close()?;
+        }
+        self.open.push(AccessUnit { buffer, pts: start, dts: start, duration: UNIT });
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// The open segment is whole; the one before it can go.
+    fn close(&mut self) -> Result<(), gst::FlowError> {
+        self.send_held()?;
+        self.held = Some((self.next_index, std::mem::take(&mut self.open)));
+        self.next_index += 1;
+        Ok(())
+    }
+
+    fn send_held(&mut self) -> Result<(), gst::FlowError> {
+        let Some((index, units)) = self.held.take() else { return Ok(()) };
+        let caps = self.caps.clone().unwrap_or_else(gst::Caps::new_any);
+        self.muxing.segment(index, &caps, units)
+    }
+
+    fn end(&mut self) -> Result<(), gst::FlowError> {
+        let short = (self.open.len() as u64 * UNIT) < self.segment / 4;
+        match &mut self.held {
+            Some((_, units)) if short => units.append(&mut self.open),
+            _ => self.close()?,
+        }
+        let sent = self.send_held();
+        self.muxing.end();
+        sent
+    }
+}

@@ -1,0 +1,270 @@
+//! From a file to decoded buffers: `filesrc ! typefind ! parsebin`, the wanted track's decoder, an `appsink`.
+//!
+//! Only the wanted track is decoded; the others end at the demuxer. Nothing here waits without an end.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use lectern_domain::failure::FailureCode;
+
+use super::{MediaFailure, Running, STALL, element};
+
+/// How often a wait looks at the bus.
+const POLL: Duration = Duration::from_millis(100);
+/// Undecodable pictures in a row before the source counts as damaged. Single ones are concealed by the decoder.
+const MAX_CONSECUTIVE_ERRORS: i32 = 50;
+
+/// The kinds of track that are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Video,
+    Audio,
+}
+
+/// The kind of a parsed stream; none for cover art, text and data.
+pub(super) fn kind_of(caps: &gst::CapsRef) -> Option<Kind> {
+    let structure = caps.structure(0)?;
+    let name = structure.name().as_str();
+    let rate = structure.get::<gst::Fraction>("framerate").ok();
+    if name.starts_with("audio/") {
+        Some(Kind::Audio)
+    } else if name.starts_with("video/") {
+        Some(Kind::Video)
+    } else if name == "image/jpeg" && rate.is_some_and(|rate| rate.numer() > 0) {
+        // Motion JPEG has a rate; a picture on the cover has none.
+        Some(Kind::Video)
+    } else {
+        None
+    }
+}
+
+/// A decoder for a parsed stream, best rank first, software only: a sandboxed child has no devices.
+pub(super) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
+    let kinds = gst::ElementFactoryType::DECODER;
+    gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL)
+        .into_iter()
+        .filter(|factory| {
+            !factory.metadata("klass").is_some_and(|class| class.contains("Hardware"))
+                && factory.can_sink_any_caps(caps)
+        })
+        .max_by_key(gst::prelude::PluginFeatureExtManual::rank)
+}
+
+#[derive(Debug, Default)]
+struct Opening {
+    /// Kinds of the streams found so far, in the container's order.
+    found: Vec<Kind>,
+    linked: bool,
+    complete: bool,
+    failure: Option<MediaFailure>,
+}
+
+/// An open source that decodes one track.
+pub(super) struct Decoding {
+    pub(super) pipeline: Running,
+    sink: gst_app::AppSink,
+}
+
+/// How the wanted track is treated between its decoder and the sink.
+pub(super) struct Chain {
+    /// Threads of a video decoder; 0 lets it choose.
+    pub(super) threads: i32,
+    /// Elements after the decoder, in order.
+    pub(super) after: Vec<gst::Element>,
+    /// What the sink accepts.
+    pub(super) caps: gst::Caps,
+}
+
+impl Decoding {
+    /// Opens `path` and waits until the wanted track's first buffer is there or the source turns out to have none.
+    pub(super) fn open(path: &Path, kind: Kind, index: u32, chain: &Chain) -> Result<Self, MediaFailure> {
+        let pipeline = gst::Pipeline::new();
+        let source = element("filesrc")?;
+        source.set_property("location", path.as_os_str().to_string_lossy().as_ref());
+        let parse = element("parsebin")?;
+        let sink = gst_app::AppSink::builder()
+            .caps(&chain.caps)
+            .sync(false)
+            .max_buffers(2)
+            .wait_on_eos(false)
+            .build();
+        sink.set_property("qos", false);
+        // The head is what the decoder links to: the first element after it, or the sink itself.
+        let mut elements = chain.after.clone();
+        elements.push(sink.clone().upcast());
+        pipeline.add_many([&source, &parse])?;
+        pipeline.add_many(&elements)?;
+        gst::Element::link_many([&source, &parse])?;
+        gst::Element::link_many(&elements)?;
+        let (head, threads) = (elements[0].clone(), chain.threads);
+
+        let opening = Arc::new(Mutex::new(Opening::default()));
+        let shared = Arc::clone(&opening);
+        let weak = pipeline.downgrade();
+        parse.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = weak.upgrade() else { return };
+            let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { return };
+            let Some(pad_kind) = kind_of(&caps) else { return };
+            let mut opening = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let position = opening.found.iter().filter(|found| **found == pad_kind).count();
+            opening.found.push(pad_kind);
+            if pad_kind != kind || position != index as usize || opening.linked {
+                return;
+            }
+            match link(&pipeline, pad, &caps, &head, threads) {
+                Ok(()) => opening.linked = true,
+                Err(failure) => opening.failure = Some(failure),
+            }
+        });
+        let shared = Arc::clone(&opening);
+        parse.connect_no_more_pads(move |_| {
+            shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
+        });
+
+        let decoding = Self { pipeline: Running(pipeline), sink };
+        decoding.pipeline.0.set_state(gst::State::Paused).map_err(|_| {
+            decoding
+                .pipeline
+                .error()
+                .unwrap_or_else(|| MediaFailure::internal("the decoding graph does not start"))
+        })?;
+        let deadline = Instant::now() + STALL;
+        loop {
+            {
+                let mut opening = opening.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(failure) = opening.failure.take() {
+                    return Err(failure);
+                }
+                if opening.complete && !opening.linked {
+                    return Err(MediaFailure::new(
+                        FailureCode::SourceNoTracks,
+                        format!("expected {kind:?} track {index}, found {:?}", opening.found),
+                    ));
+                }
+            }
+            if let Some(failure) = decoding.pipeline.error() {
+                return Err(failure);
+            }
+            let (result, state, _) = decoding.pipeline.0.state(gst::ClockTime::from_mseconds(20));
+            if result.is_ok() && state == gst::State::Paused {
+                return Ok(decoding);
+            }
+            if Instant::now() > deadline {
+                return Err(MediaFailure::new(
+                    FailureCode::SourceTimeLimit,
+                    format!("no decoded data within {} s of opening", STALL.as_secs()),
+                ));
+            }
+        }
+    }
+
+    /// Moves to the sync sample at or before `stream_ns`. False when the source cannot.
+    pub(super) fn seek(&self, stream_ns: u64) -> Result<bool, MediaFailure> {
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        if self.pipeline.0.seek_simple(flags, gst::ClockTime::from_nseconds(stream_ns)).is_err() {
+            return Ok(false);
+        }
+        let deadline = Instant::now() + STALL;
+        loop {
+            if let Some(failure) = self.pipeline.error() {
+                return Err(failure);
+            }
+            let (result, _, _) = self.pipeline.0.state(gst::ClockTime::from_mseconds(20));
+            if result.is_ok() {
+                return Ok(true);
+            }
+            if Instant::now() > deadline {
+                return Err(MediaFailure::new(FailureCode::SourceTimeLimit, "seeking did not end"));
+            }
+        }
+    }
+
+    /// Lets data flow.
+    pub(super) fn play(&self) -> Result<(), MediaFailure> {
+        self.pipeline.0.set_state(gst::State::Playing).map(|_| ()).map_err(|_| {
+            self.pipeline.error().unwrap_or_else(|| MediaFailure::internal("the decoding graph stops"))
+        })
+    }
+
+    /// The next decoded buffer, or none at the end of the source.
+    pub(super) fn next(&self) -> Result<Option<gst::Sample>, MediaFailure> {
+        let deadline = Instant::now() + STALL;
+        loop {
+            if let Some(sample) =
+                self.sink.try_pull_sample(gst::ClockTime::from_nseconds(POLL.as_nanos() as u64))
+            {
+                return Ok(Some(sample));
+            }
+            if let Some(failure) = self.pipeline.error() {
+                return Err(failure);
+            }
+            if self.sink.is_eos() {
+                return Ok(None);
+            }
+            if Instant::now() > deadline {
+                return Err(MediaFailure::new(
+                    FailureCode::SourceTimeLimit,
+                    format!("no decoded data for {} s", STALL.as_secs()),
+                ));
+            }
+        }
+    }
+}
+
+/// Stream time of a sample's start in nanoseconds; negative before the container's zero, none without a timestamp.
+pub(super) fn stream_time(sample: &gst::Sample) -> Option<i64> {
+    let pts = sample.buffer()?.pts()?;
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    segment.to_stream_time_full(pts).map(signed_ns)
+}
+
+/// A signed clock time as nanoseconds.
+pub(super) fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
+    match time {
+        gst::Signed::Positive(time) => time.nseconds() as i64,
+        gst::Signed::Negative(time) => -(time.nseconds() as i64),
+    }
+}
+
+fn link(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    caps: &gst::Caps,
+    head: &gst::Element,
+    threads: i32,
+) -> Result<(), MediaFailure> {
+    let into =
+        head.static_pad("sink").ok_or_else(|| MediaFailure::internal("an element without a sink pad"))?;
+    let raw = caps.structure(0).is_some_and(|structure| structure.name().ends_with("/x-raw"));
+    if raw {
+        return pad.link(&into).map(|_| ()).map_err(MediaFailure::internal);
+    }
+    let unsupported =
+        |detail: String| MediaFailure::new(FailureCode::SourceCodecUnsupported, format!("{detail}: {caps}"));
+    let factory = decoder_for(caps).ok_or_else(|| unsupported("no installed decoder".into()))?;
+    let decoder = factory.create().build()?;
+    if decoder.has_property("max-threads") {
+        decoder.set_property("max-threads", threads);
+    }
+    if decoder.has_property("max-errors") {
+        decoder.set_property("max-errors", MAX_CONSECUTIVE_ERRORS);
+    }
+    // A damaged picture keeps its place in the cadence; leaving it out would shift nothing but hide the damage.
+    if decoder.has_property("output-corrupt") {
+        decoder.set_property("output-corrupt", true);
+    }
+    pipeline.add(&decoder)?;
+    let decoder_in =
+        decoder.static_pad("sink").ok_or_else(|| MediaFailure::internal("a decoder without a sink pad"))?;
+    pad.link(&decoder_in)
+        .map_err(|error| unsupported(format!("{} refuses the stream ({error})", factory.name())))?;
+    decoder.link(head)?;
+    decoder.sync_state_with_parent()?;
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! All rungs at once: one raw frame in, one access unit per rung out.
+//!
+//! ```text
+//! appsrc ! scale (top rung) ! tee ! queue ! x264enc ! appsink -> segments -> cmafmux
+//!                             tee ! scale (next rung) ! tee ! …
+//! ```
+//!
+//! Each rung is scaled from the one above it, which costs a fraction of scaling each from the source.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+use lectern_domain::{
+    failure::FailureCode,
+    ladder::Rung,
+    media::{TrackKind, TrackOutput},
+    source::Ratio,
+};
+
+use super::{
+    MediaFailure, Running, STALL, element, measure,
+    mux::{self, AccessUnit, Muxing},
+    retime::decode_times,
+    timeline,
+};
+
+/// Raw frames that wait before the ladder and before each encoder. Encoders hold a lookahead of their own.
+const QUEUED_FRAMES: u32 = 2;
+
+/// What is common to the rungs of one span.
+pub(super) struct Settings<'a> {
+    pub(super) rungs: &'a [Rung],
+    pub(super) preset: &'a str,
+    pub(super) frame_rate: Ratio,
+    pub(super) timescale: u32,
+    /// Index of the span's first segment.
+    pub(super) first_segment: u32,
+    pub(super) folder: &'a Path,
+}
+
+/// Where segments begin and the span ends, in ticks. Written by the frame loop before the frame is pushed, read when
+/// the encoded frame comes out.
+#[derive(Debug, Default)]
+struct Grid {
+    starts: BTreeMap<u64, u32>,
+    end: u64,
+}
+
+/// One rung's encoded side.
+struct RungState {
+    muxing: Muxing,
+    timescale: u32,
+    grid: Arc<Mutex<Grid>>,
+    caps: Option<gst::Caps>,
+    /// Access units of the segment being collected, with their presentation ticks, in decode order.
+    pending: Vec<(u64, gst::Buffer)>,
+    failure: Option<MediaFailure>,
+}
+
+/// The running ladder.
+pub(super) struct Ladder {
+    pipeline: Running,
+    source: gst_app::AppSrc,
+    caps: Option<gst::Caps>,
+    frame_rate: Ratio,
+    timescale: u32,
+    grid: Arc<Mutex<Grid>>,
+    rungs: Vec<(Rung, Arc<Mutex<RungState>>)>,
+}
+
+impl Ladder {
+    pub(super) fn start(settings: &Settings<'_>) -> Result<Self, MediaFailure> {
+        let pipeline = gst::Pipeline::new();
+        let source = gst_app::AppSrc::builder().format(gst::Format::Time).block(true).build();
+        source.set_property("max-buffers", u64::from(QUEUED_FRAMES));
+        source.set_max_bytes(0);
+        pipeline.add(&source)?;
+        let grid = Arc::new(Mutex::new(Grid::default()));
+        let mut rungs = Vec::new();
+        let mut upstream: gst::Element = source.clone().upcast();
+        for (position, rung) in settings.rungs.iter().enumerate() {
+            let scale = element("videoconvertscale")?;
+            scale.set_property("add-borders", false);
+            scale.set_property_from_str("method", "catrom");
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format(gst_video::VideoFormat::I420)
+                .width(rung.width as i32)
+                .height(rung.height as i32)
+                .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+                .field("colorimetry", "bt709")
+                .field("interlace-mode", "progressive")
+                .build();
+            let filter = gst::ElementFactory::make("capsfilter").property("caps", &caps).build()?;
+            let tee = element("tee")?;
+            let queue = element("queue")?;
+            queue.set_property("max-size-buffers", QUEUED_FRAMES);
+            queue.set_property("max-size-bytes", 0u32);
+            queue.set_property("max-size-time", 0u64);
+            let encoder = encoder(settings, rung, position)?;
+            let output = gst_video::VideoCapsBuilder::for_encoding("video/x-h264")
+                .field("profile", "high")
+                .field("stream-format", "avc")
+                .field("alignment", "au")
+                .build();
+            let sink = gst_app::AppSink::builder().caps(&output).sync(false).async_(false).build();
+            pipeline.add_many([&scale, &filter, &tee, &queue, &encoder, sink.upcast_ref()])?;
+            gst::Element::link_many([&upstream, &scale, &filter, &tee, &queue, &encoder, sink.upcast_ref()])?;
+            let names = mux::names(settings.folder, &rung.name)?;
+            let muxing = Muxing::new(&pipeline, names, settings.timescale, settings.first_segment + 1)?;
+            let state = Arc::new(Mutex::new(RungState {
+                muxing,
+                timescale: settings.timescale,
+                grid: Arc::clone(&grid),
+                caps: None,
+                pending: Vec::new(),
+                failure: None,
+            }));
+            collect(&sink, &state);
+            rungs.push((rung.clone(), state));
+            upstream = tee;
+        }
+        let ladder = Self {
+            pipeline: Running(pipeline),
+            source,
+            caps: None,
+            frame_rate: settings.frame_rate,
+            timescale: settings.timescale,
+            grid,
+            rungs,
+        };
+        ladder.pipeline.0.set_state(gst::State::Playing).map_err(|_| {
+            ladder.error().unwrap_or_else(|| MediaFailure::internal("the encoding graph does not start"))
+        })?;
+        Ok(ladder)
+    }
+
+    /// Takes the next frame. `starts_segment` makes it a keyframe in every rung. Blocks while the encoders are busy.
+    pub(super) fn push(
+        &mut self,
+        sample: &gst::Sample,
+        ticks: u64,
+        starts_segment: Option<u32>,
+    ) -> Result<(), MediaFailure> {
+        if let Some(failure) = self.error() {
+            return Err(failure);
+        }
+        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
+            return Err(MediaFailure::internal("a frame without data or caps"));
+        };
+        if self.caps.as_deref() != Some(caps) {
+            // The rate goes into the stream's headers, which must be equal in every span: the probe's, not what this
+            // decoder guesses.
+            let mut own = caps.to_owned();
+            let rate = gst::Fraction::new(self.frame_rate.num as i32, self.frame_rate.den as i32);
+            own.make_mut().set("framerate", rate);
+            self.source.set_caps(Some(&own));
+            self.caps = Some(caps.to_owned());
+        }
+        let ns = gst::ClockTime::from_nseconds(timeline::to_ns(ticks, self.timescale));
+        if let Some(index) = starts_segment {
+            let mut grid = self.grid.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = grid.starts.is_empty();
+            grid.starts.insert(ticks, index);
+            drop(grid);
+            if !first {
+                let event = gst_video::DownstreamForceKeyUnitEvent::builder()
+                    .timestamp(ns)
+                    .stream_time(ns)
+                    .running_time(ns)
+                    .all_headers(false)
+                    .build();
+                self.source.send_event(event);
+            }
+        }
+        let mut buffer = buffer;
+        let times = buffer.make_mut();
+        times.set_pts(ns);
+        times.set_dts(None);
+        times.set_duration(None);
+        self.source.push_buffer(buffer).map(|_| ()).map_err(|flow| {
+            self.error().unwrap_or_else(|| {
+                MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}"))
+            })
+        })
+    }
+
+    /// Ends the span at `end` ticks, waits until everything is written and reports what is in the files.
+    pub(super) fn finish(self, end: u64) -> Result<Vec<TrackOutput>, MediaFailure> {
+        self.grid.lock().unwrap_or_else(PoisonError::into_inner).end = end;
+        self.source.end_of_stream().map_err(MediaFailure::internal)?;
+        let bus = self.pipeline.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
+        // The encoders still hold their lookahead, which at a slow preset takes a while.
+        let deadline = Instant::now() + 4 * STALL;
+        loop {
+            if let Some(failure) = self.error() {
+                return Err(failure);
+            }
+            let wait = gst::ClockTime::from_mseconds(Duration::from_millis(100).as_millis() as u64);
+            if bus.timed_pop_filtered(wait, &[gst::MessageType::Eos]).is_some() {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(MediaFailure::new(FailureCode::SourceTimeLimit, "the encoders did not finish"));
+            }
+        }
+        let mut tracks = Vec::new();
+        for (rung, state) in &self.rungs {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let names = state.muxing.names();
+            let segments = state.muxing.finish()?;
+            let init = names.init();
+            tracks.push(TrackOutput {
+                name: rung.name.clone(),
+                kind: TrackKind::Video {
+                    width: rung.width,
+                    height: rung.height,
+                    frame_rate: self.frame_rate,
+                },
+                timescale: measure::timescale(&names.folder.join(&init))?,
+                init,
+                segments: segments
+                    .iter()
+                    .map(|index| measure::segment(names, *index))
+                    .collect::<Result<_, _>>()?,
+            });
+        }
+        Ok(tracks)
+    }
+
+    fn error(&self) -> Option<MediaFailure> {
+        let own = self.rungs.iter().find_map(|(_, state)| {
+            // A rung that is busy right now has not failed yet.
+            state.try_lock().ok().and_then(|mut state| state.failure.take())
+        });
+        // What goes wrong on this side is never the source's fault.
+        own.or_else(|| self.pipeline.error().map(|failure| MediaFailure::internal(failure.detail)))
+    }
+}
+
+/// x264 for one rung: capped CRF, keyframes only where asked, everything that affects the bits pinned.
+fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst::Element, MediaFailure> {
+    let encoder = element("x264enc")?;
+    encoder.set_property_from_str("speed-preset", settings.preset);
+    encoder.set_property_from_str("pass", "qual");
+    encoder.set_property("quantizer", rung.crf.round().clamp(0.0, 50.0) as u32);
+    encoder.set_property("threads", threads(rung, position));
+    encoder.set_property("qos", false);
+    let options = format!(
+        "crf={:.2}:vbv-maxrate={}:vbv-bufsize={}:keyint=infinite:scenecut=0:open-gop=0:force-cfr=0",
+        rung.crf,
+        rung.max_bps / 1_000,
+        rung.buffer_bits / 1_000
+    );
+    encoder.set_property("option-string", options);
+    Ok(encoder)
+}
+
+/// Encoder threads of a rung. Rungs already run side by side, so only the largest is worth more than one.
+fn threads(rung: &Rung, position: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
+    let large = u64::from(rung.width) * u64::from(rung.height) > 1_000_000;
+    if position == 0 && large && cores > 1 { cores.min(4) } else { 1 }
+}
+
+fn collect(sink: &gst_app::AppSink, state: &Arc<Mutex<RungState>>) {
+    let (on_sample, on_end) = (Arc::clone(state), Arc::clone(state));
+    sink.set_callbacks(
+        gst_app::AppSinkCallbacks::builder()
+            .new_sample(move |sink| {
+                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                on_sample.lock().unwrap_or_else(PoisonError::into_inner).take(&sample)
+            })
+            .eos(move |_| {
+                let mut state = on_end.lock().unwrap_or_else(PoisonError::into_inner);
+                // A refusal leaves segments waiting, which finish() reports.
+                let _ = state.close_segment(None);
+                state.muxing.end();
+            })
+            .build(),
+    );
+}
+
+impl RungState {
+    fn take(&mut self, sample: &gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let ticks = sample
+            .buffer()
+            .and_then(gst::BufferRef::pts)
+            .zip(sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>()))
+            .and_then(|(pts, segment)| segment.to_running_time(pts))
+            .map(|time| timeline::to_ticks(time.nseconds() as i64, self.timescale) as u64);
+        let (Some(ticks), Some(buffer)) = (ticks, sample.buffer_owned()) else {
+            self.failure = Some(MediaFailure::internal("an access unit without a time"));
+            return Err(gst::FlowError::Error);
+        };
+        if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            self.close_segment(Some(ticks))?;
+        }
+        if self.caps.is_none() {
+            self.caps = sample.caps().map(gst::CapsRef::to_owned);
+        }
+        self.pending.push((ticks, buffer));
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Sends the collected segment to the muxer. It ends where the next begins, or where the span does.
+    fn close_segment(&mut self, next: Option<u64>) -> Result<(), gst::FlowError> {
+        let pending = std::mem::take(&mut self.pending);
+        let Some((start, _)) = pending.first() else { return Ok(()) };
+        let grid = self.grid.lock().unwrap_or_else(PoisonError::into_inner);
+        let (index, end) = (grid.starts.get(start).copied(), next.unwrap_or(grid.end));
+        drop(grid);
+        let Some(index) = index else {
+            self.failure =
+                Some(MediaFailure::internal(format!("a keyframe that nobody asked for, at tick {start}")));
+            return Err(gst::FlowError::Error);
+        };
+        let pts: Vec<u64> = pending.iter().map(|(ticks, _)| *ticks).collect();
+        let units = pending
+            .into_iter()
+            .zip(decode_times(&pts, end))
+            .map(|((pts, buffer), time)| AccessUnit { buffer, pts, dts: time.start, duration: time.duration })
+            .collect();
+        let caps = self.caps.clone().unwrap_or_else(gst::Caps::new_any);
+        self.muxing.segment(index, &caps, units)
+    }
+}

@@ -1,0 +1,120 @@
+//! The media work itself: synchronous, from a path and a plan to files. Runs inside the sandboxed child.
+
+mod audio;
+mod container;
+mod decode;
+mod ladder;
+mod measure;
+mod mux;
+mod probe;
+mod retime;
+mod span;
+mod timeline;
+
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use lectern_domain::failure::FailureCode;
+
+pub(crate) use audio::transcode_audio;
+pub(crate) use probe::probe;
+pub(crate) use span::transcode_span;
+
+/// Why media work ended without a result.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub(crate) struct MediaFailure {
+    /// The reason the instructor sees.
+    pub code: FailureCode,
+    /// What happened, for the log.
+    pub detail: String,
+}
+
+impl MediaFailure {
+    pub(crate) fn new(code: FailureCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    /// Ours: a missing element, a full disk, a bug.
+    pub(crate) fn internal(detail: impl std::fmt::Display) -> Self {
+        Self::new(FailureCode::Internal, detail.to_string())
+    }
+}
+
+impl From<gst::glib::BoolError> for MediaFailure {
+    fn from(error: gst::glib::BoolError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<std::io::Error> for MediaFailure {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// How far the work has come, 0 to 1. Called from one thread, never backwards.
+pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(f64);
+
+/// Without a frame, a packet or a written segment for this long, decoding is given up.
+pub(crate) const STALL: Duration = Duration::from_mins(1);
+
+/// Starts GStreamer and registers what is linked into the program. Must run before the sandbox closes: it reads, and
+/// may write, the plugin registry.
+pub(crate) fn init() -> Result<(), MediaFailure> {
+    gst::init().map_err(MediaFailure::internal)?;
+    gstfmp4::plugin_register_static()?;
+    Ok(())
+}
+
+/// An element, or an error that names the missing plugin.
+fn element(factory: &str) -> Result<gst::Element, MediaFailure> {
+    gst::ElementFactory::make(factory).build().map_err(|_| {
+        MediaFailure::internal(format!("expected the GStreamer element {factory}, it is not installed"))
+    })
+}
+
+/// The failure that an error message on the bus stands for.
+fn from_bus(error: &gst::message::Error) -> MediaFailure {
+    let from = error.src().map(|src| src.name().to_string()).unwrap_or_default();
+    let cause = error.error();
+    let detail = format!("{from}: {cause} ({})", error.debug().unwrap_or_default());
+    let code = if let Some(kind) = cause.kind::<gst::StreamError>() {
+        match kind {
+            gst::StreamError::TypeNotFound | gst::StreamError::WrongType => FailureCode::SourceNotMedia,
+            gst::StreamError::CodecNotFound => FailureCode::SourceCodecUnsupported,
+            _ => FailureCode::SourceCorrupt,
+        }
+    } else if let Some(kind) = cause.kind::<gst::CoreError>() {
+        if kind == gst::CoreError::MissingPlugin {
+            FailureCode::SourceCodecUnsupported
+        } else {
+            FailureCode::Internal
+        }
+    } else {
+        FailureCode::Internal
+    };
+    MediaFailure::new(code, detail)
+}
+
+/// Sets a pipeline to `NULL` when it goes out of scope, whichever way.
+struct Running(gst::Pipeline);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing to do about a pipeline that will not stop: the process ends soon after.
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+impl Running {
+    /// The first error on the bus, if one has come.
+    fn error(&self) -> Option<MediaFailure> {
+        let bus = self.0.bus()?;
+        bus.pop_filtered(&[gst::MessageType::Error]).and_then(|message| match message.view() {
+            gst::MessageView::Error(error) => Some(from_bus(error)),
+            _ => None,
+        })
+    }
+}

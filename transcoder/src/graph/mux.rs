@@ -1,0 +1,234 @@
+//! Closed segments to CMAF files: `appsrc ! cmafmux ! appsink`, one init segment, one file per segment.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::{MediaFailure, element, timeline};
+
+/// One encoded access unit with the times it gets in the file, in ticks.
+pub(super) struct AccessUnit {
+    pub(super) buffer: gst::Buffer,
+    pub(super) pts: u64,
+    pub(super) dts: u64,
+    pub(super) duration: u64,
+}
+
+/// Names of a track's files.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) folder: PathBuf,
+    pub(super) track: String,
+}
+
+impl Names {
+    pub(super) fn init(&self) -> String {
+        format!("{}-init.mp4", self.track)
+    }
+
+    pub(super) fn segment(&self, index: u32) -> String {
+        format!("{}-{index:05}.m4s", self.track)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    /// Indexes handed to the muxer whose bytes have not come out yet.
+    waiting: VecDeque<u32>,
+    /// Indexes whose files are begun, in order.
+    begun: Vec<u32>,
+    file: Option<File>,
+    failure: Option<MediaFailure>,
+}
+
+/// A track being written.
+pub(super) struct Muxing {
+    source: gst_app::AppSrc,
+    timescale: u32,
+    names: Names,
+    written: Arc<Mutex<Written>>,
+    first: bool,
+}
+
+impl Muxing {
+    /// Adds the muxer to `pipeline`. `sequence` is the first fragment's number (ISO/IEC 14496-12 8.8.5).
+    pub(super) fn new(
+        pipeline: &gst::Pipeline,
+        names: Names,
+        timescale: u32,
+        sequence: u32,
+    ) -> Result<Self, MediaFailure> {
+        let source = gst_app::AppSrc::builder().format(gst::Format::Time).build();
+        source.set_max_bytes(0);
+        let mux = element("cmafmux")?;
+        mux.set_property("manual-split", true);
+        mux.set_property("send-force-keyunit", false);
+        mux.set_property_from_str("write-edts-mode", "never");
+        mux.set_property("start-fragment-sequence-number", sequence);
+        mux.set_property("movie-timescale", timescale);
+        let sink = gst_app::AppSink::builder().sync(false).async_(false).build();
+        let written = Arc::new(Mutex::new(Written::default()));
+        let (shared, out) = (Arc::clone(&written), names.clone());
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
+                    let mut written = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    written.take(&out, buffer).map_err(|failure| {
+                        written.failure.get_or_insert(failure);
+                        gst::FlowError::Error
+                    })?;
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        pipeline.add_many([source.upcast_ref(), &mux, sink.upcast_ref()])?;
+        gst::Element::link_many([source.upcast_ref(), &mux, sink.upcast_ref()])?;
+        for pad in mux.sink_pads() {
+            pad.set_property("trak-timescale", timescale);
+        }
+        Ok(Self { source, timescale, names, written, first: true })
+    }
+
+    /// Hands one whole segment to the muxer.
+    pub(super) fn segment(
+        &mut self,
+        index: u32,
+        caps: &gst::Caps,
+        units: Vec<AccessUnit>,
+    ) -> Result<(), gst::FlowError> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back(index);
+        if self.first {
+            self.source.set_caps(Some(caps));
+            self.first = false;
+        } else {
+            let split = gst::Structure::builder("FMP4MuxSplitNow").field("chunk", false).build();
+            self.source.send_event(gst::event::CustomDownstream::new(split));
+        }
+        for unit in units {
+            let mut buffer = unit.buffer;
+            let ns = |ticks| timeline::to_ns(ticks, self.timescale);
+            let times = buffer.make_mut();
+            times.set_pts(gst::ClockTime::from_nseconds(ns(unit.pts)));
+            times.set_dts(gst::ClockTime::from_nseconds(ns(unit.dts)));
+            let end = ns(unit.dts + unit.duration);
+            times.set_duration(gst::ClockTime::from_nseconds(end - ns(unit.dts)));
+            self.source.push_buffer(buffer)?;
+        }
+        Ok(())
+    }
+
+    /// No more segments.
+    pub(super) fn end(&self) {
+        // Refused only when the graph is already stopping.
+        let _ = self.source.end_of_stream();
+    }
+
+    /// After the end of the stream: the segments written, in order.
+    pub(super) fn finish(&self) -> Result<Vec<u32>, MediaFailure> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = written.failure.take() {
+            return Err(failure);
+        }
+        if !written.waiting.is_empty() {
+            return Err(MediaFailure::internal(format!(
+                "{}: segments {:?} went into the muxer and did not come out",
+                self.names.track, written.waiting
+            )));
+        }
+        written.file = None;
+        Ok(std::mem::take(&mut written.begun))
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+}
+
+impl Written {
+    /// Takes one buffer of the muxer: the init segment (DISCONT and HEADER), a fragment's header (HEADER), its data.
+    fn take(&mut self, names: &Names, buffer: &gst::BufferRef) -> Result<(), MediaFailure> {
+        let map = buffer.map_readable()?;
+        let flags = buffer.flags();
+        if flags.contains(gst::BufferFlags::HEADER | gst::BufferFlags::DISCONT) {
+            let mut bytes = map.to_vec();
+            clear_times(&mut bytes);
+            std::fs::write(names.folder.join(names.init()), bytes)?;
+            return Ok(());
+        }
+        if flags.contains(gst::BufferFlags::HEADER) {
+            let index = self.waiting.pop_front().ok_or_else(|| {
+                MediaFailure::internal(format!("{}: a fragment that nobody sent", names.track))
+            })?;
+            self.begun.push(index);
+            let mut file = File::create(names.folder.join(names.segment(index)))?;
+            file.write_all(&without_last_brand(&map))?;
+            self.file = Some(file);
+            return Ok(());
+        }
+        let file =
+            self.file.as_mut().ok_or_else(|| MediaFailure::internal("media data before its header"))?;
+        file.write_all(&map)?;
+        Ok(())
+    }
+}
+
+/// Zeroes the creation and modification times of `mvhd`, `tkhd` and `mdhd` (version 1), so that every span of a
+/// rendition has the same init segment, byte for byte.
+fn clear_times(bytes: &mut [u8]) {
+    let mut at = 0;
+    while at + 8 <= bytes.len() {
+        let size = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+        let end = (at + size).min(bytes.len());
+        if size < 8 {
+            return;
+        }
+        match &bytes[at + 4..at + 8] {
+            b"moov" | b"trak" | b"mdia" => clear_times(&mut bytes[at + 8..end]),
+            b"mvhd" | b"tkhd" | b"mdhd" if size >= 28 && bytes[at + 8] == 1 => {
+                bytes[at + 12..at + 28].fill(0);
+            }
+            _ => {}
+        }
+        at = end;
+    }
+}
+
+/// A fragment's header without the `lmsg` brand in its `styp`: the muxer marks the last segment it sees, which is the
+/// last of a span, not of the presentation. Data offsets count from `moof`, so a shorter `styp` moves nothing.
+fn without_last_brand(bytes: &[u8]) -> Vec<u8> {
+    let size = bytes.first_chunk::<4>().map_or(0, |size| u32::from_be_bytes(*size) as usize);
+    if size < 16 || size > bytes.len() || &bytes[4..8] != b"styp" {
+        return bytes.to_vec();
+    }
+    let (head, brands) = bytes[8..size].split_at(8);
+    let kept: Vec<u8> = brands.chunks(4).filter(|brand| *brand != b"lmsg").flatten().copied().collect();
+    let mut out = Vec::with_capacity(bytes.len());
+    out.extend((16 + kept.len() as u32).to_be_bytes());
+    out.extend(b"styp");
+    out.extend(head);
+    out.extend(kept);
+    out.extend(&bytes[size..]);
+    out
+}
+
+/// Where a job's files go, checked.
+pub(super) fn names(folder: &Path, track: &str) -> Result<Names, MediaFailure> {
+    let plain = !track.is_empty() && track.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !plain {
+        return Err(MediaFailure::internal(format!("expected a plain track name, got {track:?}")));
+    }
+    Ok(Names { folder: folder.to_owned(), track: track.to_owned() })
+}

@@ -1,0 +1,397 @@
+//! What a source is: container, tracks, codecs, sizes, times. Parses first, and lets a decoder loose on one frame only
+//! after the declared size has been accepted.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
+use lectern_domain::{
+    failure::FailureCode,
+    plan::picture_is_acceptable,
+    source::{AudioTrack, Orientation, Ratio, SourceInfo, VideoTrack},
+};
+
+use super::{
+    MediaFailure, Running, STALL,
+    container::{Outline, outline},
+    decode::{Chain, Decoding, Kind, decoder_for, kind_of, signed_ns, stream_time},
+    element,
+    span::raw_video,
+};
+
+/// Video packets whose times are looked at, to tell a constant frame rate from a variable one.
+const LOOKED_AT: usize = 240;
+/// Packets after which a track that has sent nothing is taken to begin later than this matters.
+const MAX_PACKETS: usize = 4_000;
+/// Packets at the end of the look whose neighbours in presentation order may not have come yet.
+const REORDERED: usize = 16;
+
+/// One stream as its parser describes it.
+struct Stream {
+    pad: gst::Pad,
+    kind: Option<Kind>,
+    /// Stream times of its first packets, nanoseconds.
+    times: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Parsing {
+    streams: Vec<Stream>,
+    packets: usize,
+    complete: bool,
+}
+
+/// Examines the file at `path`.
+pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
+    if std::fs::metadata(path)?.len() == 0 {
+        return Err(MediaFailure::new(FailureCode::SourceEmpty, "expected bytes, found none"));
+    }
+    let outline = outline(path)?;
+    match outline {
+        Outline::IndexMissing => {
+            return Err(MediaFailure::new(FailureCode::SourceTruncated, "an MP4 without a complete moov"));
+        }
+        Outline::DataMissing => {
+            return Err(MediaFailure::new(FailureCode::SourceCorrupt, "an MP4 that ends within its mdat"));
+        }
+        Outline::Other | Outline::Complete | Outline::Fragmented => {}
+    }
+    let parsed = parse(path)?;
+    // A file can look like media at its start and yet hold no stream that anything understands.
+    if parsed.video.is_none() && parsed.audio.is_empty() {
+        return Err(MediaFailure::new(
+            FailureCode::SourceNoTracks,
+            format!("no stream in {}", parsed.container),
+        ));
+    }
+    let mut start = parsed.audio.iter().map(|found| found.start).min();
+    let mut video = None;
+    if let Some(found) = parsed.video {
+        let (track, first) = first_frame(path, &found)?;
+        start = Some(start.map_or(first, |start| start.min(first)));
+        video = Some(track);
+    }
+    let start_ns = start.unwrap_or(0).max(0) as u64;
+    let decodable: Vec<AudioTrack> =
+        parsed.audio.iter().filter(|found| found.decodable).map(|found| found.track.clone()).collect();
+    if decodable.is_empty() && !parsed.audio.is_empty() {
+        let codecs: Vec<&str> = parsed.audio.iter().map(|found| found.track.codec.as_str()).collect();
+        return Err(MediaFailure::new(
+            FailureCode::SourceCodecUnsupported,
+            format!("no installed decoder for the sound: {codecs:?}"),
+        ));
+    }
+    let seekable = match parsed.container.as_str() {
+        // A fragmented file may have no index to seek by.
+        "video/quicktime" => outline != Outline::Fragmented,
+        "video/x-matroska" | "video/webm" => true,
+        _ => false,
+    };
+    Ok(SourceInfo {
+        container: parsed.container,
+        duration_ns: parsed.duration_ns.map(|duration| duration.saturating_sub(start_ns)),
+        start_ns,
+        seekable,
+        video,
+        audio: decodable,
+    })
+}
+
+struct FoundVideo {
+    caps: gst::Caps,
+    orientation: Orientation,
+    frame_rate: Ratio,
+}
+
+struct FoundAudio {
+    track: AudioTrack,
+    decodable: bool,
+    /// Stream time of the first packet.
+    start: i64,
+}
+
+struct Parsed {
+    container: String,
+    duration_ns: Option<u64>,
+    video: Option<FoundVideo>,
+    audio: Vec<FoundAudio>,
+}
+
+/// Demultiplexes and parses the beginning without decoding anything.
+fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
+    let pipeline = gst::Pipeline::new();
+    let source = element("filesrc")?;
+    source.set_property("location", path.as_os_str().to_string_lossy().as_ref());
+    let parsebin = element("parsebin")?;
+    pipeline.add_many([&source, &parsebin])?;
+    source.link(&parsebin)?;
+    let parsing = Arc::new(Mutex::new(Parsing::default()));
+    let (shared, weak) = (Arc::clone(&parsing), pipeline.downgrade());
+    parsebin.connect_pad_added(move |_, pad| {
+        let Some(pipeline) = weak.upgrade() else { return };
+        watch(&pipeline, pad, &shared);
+    });
+    let shared = Arc::clone(&parsing);
+    parsebin.connect_no_more_pads(move |_| {
+        shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
+    });
+    let running = Running(pipeline);
+    if running.0.set_state(gst::State::Playing).is_err() {
+        return Err(running
+            .error()
+            .unwrap_or_else(|| MediaFailure::internal("the parsing graph does not start")));
+    }
+    let bus = running.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
+    let deadline = Instant::now() + STALL;
+    let mut ended = false;
+    loop {
+        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+        if let Some(message) = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(5), &kinds) {
+            match message.view() {
+                gst::MessageView::Error(error) => return Err(super::from_bus(error)),
+                _ => ended = true,
+            }
+        }
+        let seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = seen.complete
+            && seen.streams.iter().all(|stream| {
+                let wanted = if stream.kind == Some(Kind::Video) { LOOKED_AT } else { 1 };
+                stream.kind.is_none() || stream.times.len() >= wanted
+            });
+        if ended || ready || seen.packets > MAX_PACKETS {
+            break;
+        }
+        drop(seen);
+        if Instant::now() > deadline {
+            return Err(MediaFailure::new(
+                FailureCode::SourceTimeLimit,
+                format!("the outline was not complete after {} s", STALL.as_secs()),
+            ));
+        }
+    }
+    let typefind = parsebin.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("typefind"));
+    let container = typefind
+        .and_then(|typefind| typefind.property::<Option<gst::Caps>>("caps"))
+        .and_then(|caps| caps.structure(0).map(|structure| structure.name().to_string()))
+        .unwrap_or_default();
+    let duration_ns = running.0.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
+    let mut seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut video, mut audio) = (None, Vec::new());
+    for stream in &mut seen.streams {
+        let Some(caps) = stream.pad.current_caps() else { continue };
+        match stream.kind {
+            Some(Kind::Video) if video.is_none() => video = Some(found_video(stream, caps, ended)),
+            Some(Kind::Audio) => audio.push(found_audio(stream, &caps, audio.len() as u32)),
+            _ => {}
+        }
+    }
+    drop(seen);
+    Ok(Parsed { container, duration_ns, video, audio })
+}
+
+/// Ends a parsed stream in a sink and notes the times of its packets.
+fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>) {
+    let kind = pad.current_caps().or_else(|| Some(pad.query_caps(None))).and_then(|caps| kind_of(&caps));
+    let mut seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
+    let position = seen.streams.len();
+    seen.streams.push(Stream { pad: pad.clone(), kind, times: Vec::new() });
+    drop(seen);
+    let shared = Arc::clone(parsing);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.packets += 1;
+        if seen.streams[position].times.len() < LOOKED_AT {
+            let time = info.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| {
+                let event = pad.sticky_event::<gst::event::Segment>(0)?;
+                let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
+                segment.to_stream_time_full(pts).map(signed_ns)
+            });
+            seen.streams[position].times.extend(time);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let sink = gst::ElementFactory::make("fakesink").property("sync", false).property("async", false).build();
+    if let Ok(sink) = sink
+        && pipeline.add(&sink).is_ok()
+        && let Some(into) = sink.static_pad("sink")
+    {
+        // A stream that cannot be linked sends nothing and is reported as it is.
+        let _ = pad.link(&into);
+        let _ = sink.sync_state_with_parent();
+    }
+}
+
+fn found_video(stream: &mut Stream, caps: gst::Caps, ended: bool) -> FoundVideo {
+    let mut orientation = Orientation::Upright;
+    each_tag(&stream.pad, |tags| {
+        if let Some(method) = gst_video::VideoOrientationMethod::from_tag(tags) {
+            orientation = upright_by(method);
+        }
+    });
+    let declared = caps
+        .structure(0)
+        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
+        .filter(|rate| rate.numer() > 0 && rate.denom() > 0)
+        .map(|rate| Ratio::new(rate.numer() as u32, rate.denom() as u32));
+    stream.times.sort_unstable();
+    let settled = if ended { stream.times.len() } else { stream.times.len().saturating_sub(REORDERED) };
+    let frame_rate = frame_rate(declared, &stream.times[..settled]);
+    FoundVideo { caps, orientation, frame_rate }
+}
+
+/// The frame rate, or `0/1` if the distances between frames differ by more than a container's rounding to
+/// milliseconds explains. `times` ascend, nanoseconds.
+fn frame_rate(declared: Option<Ratio>, times: &[i64]) -> Ratio {
+    const ROUNDING: f64 = 1_100_000.0;
+    let variable = Ratio::new(0, 1);
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return declared.unwrap_or(variable);
+    };
+    if times.len() < 3 {
+        return declared.unwrap_or(variable);
+    }
+    let steady =
+        |step: f64| times.windows(2).all(|pair| ((pair[1] - pair[0]) as f64 - step).abs() < ROUNDING);
+    if let Some(rate) = declared
+        && steady(1e9 / rate.as_f64())
+    {
+        return rate;
+    }
+    let mean = (last - first) as f64 / (times.len() - 1) as f64;
+    if mean > 0.0 && steady(mean) {
+        let guessed = gst_video::guess_framerate(gst::ClockTime::from_nseconds(mean.round() as u64));
+        if let Some(rate) = guessed {
+            return Ratio::new(rate.numer() as u32, rate.denom() as u32);
+        }
+    }
+    variable
+}
+
+fn found_audio(stream: &Stream, caps: &gst::Caps, index: u32) -> FoundAudio {
+    let structure = caps.structure(0);
+    let number =
+        |field: &str| structure.and_then(|structure| structure.get::<i32>(field).ok()).unwrap_or(0).max(0);
+    let mut language = None;
+    each_tag(&stream.pad, |tags| {
+        let code = tags.get::<gst::tags::LanguageCode>().map(|code| code.get().to_owned());
+        language = code.filter(|code| code != "und").or(language.take());
+    });
+    let codec = structure.map(|structure| structure.name().to_string()).unwrap_or_default();
+    let raw = codec == "audio/x-raw";
+    FoundAudio {
+        track: AudioTrack {
+            index,
+            codec,
+            sample_rate: number("rate") as u32,
+            channels: (number("channels") as u32).max(1),
+            language,
+        },
+        decodable: raw || decoder_for(caps).is_some(),
+        start: stream.times.first().copied().unwrap_or(i64::MAX),
+    }
+}
+
+fn each_tag(pad: &gst::Pad, mut visit: impl FnMut(&gst::TagListRef)) {
+    pad.sticky_events_foreach(|event| {
+        if let gst::EventView::Tag(event) = event.view() {
+            visit(event.tag());
+        }
+        std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+    });
+}
+
+/// The correction that a display matrix asks for.
+fn upright_by(method: gst_video::VideoOrientationMethod) -> Orientation {
+    use gst_video::VideoOrientationMethod as Method;
+    match method {
+        Method::_90r => Orientation::Rotate90,
+        Method::_180 => Orientation::Rotate180,
+        Method::_90l => Orientation::Rotate270,
+        Method::Horiz => Orientation::FlipHorizontal,
+        Method::Vert => Orientation::FlipVertical,
+        Method::UlLr => Orientation::FlipRotate90,
+        Method::UrLl => Orientation::FlipRotate270,
+        _ => Orientation::Upright,
+    }
+}
+
+/// Decodes one frame, after its declared size has been accepted, and describes the track by it. Also returns the
+/// frame's stream time.
+fn first_frame(path: &Path, found: &FoundVideo) -> Result<(VideoTrack, i64), MediaFailure> {
+    let structure = found.caps.structure(0).ok_or_else(|| MediaFailure::internal("a stream without caps"))?;
+    let side = |field: &str| structure.get::<i32>(field).unwrap_or(0).max(0) as u32;
+    accept(side("width"), side("height"))?;
+    let chain = Chain { threads: 1, after: Vec::new(), caps: raw_video() };
+    let decoding = Decoding::open(path, Kind::Video, 0, &chain)?;
+    decoding.play()?;
+    let Some(sample) = decoding.next()? else {
+        return Err(MediaFailure::new(FailureCode::SourceCorrupt, "expected frames, none could be decoded"));
+    };
+    let info = sample
+        .caps()
+        .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
+        .ok_or_else(|| MediaFailure::internal("a decoded frame without a description"))?;
+    accept(info.width(), info.height())?;
+    let flagged = sample.buffer().is_some_and(|buffer| {
+        gst_video::VideoBufferFlags::from_bits_truncate(buffer.flags().bits())
+            .contains(gst_video::VideoBufferFlags::INTERLACED)
+    });
+    let interlaced = match info.interlace_mode() {
+        gst_video::VideoInterlaceMode::Progressive => false,
+        gst_video::VideoInterlaceMode::Mixed => flagged,
+        _ => true,
+    };
+    let colorimetry = info.colorimetry();
+    let hdr = matches!(
+        colorimetry.transfer(),
+        gst_video::VideoTransferFunction::Smpte2084 | gst_video::VideoTransferFunction::AribStdB67
+    );
+    let aspect = info.par();
+    let track = VideoTrack {
+        codec: structure.name().to_string(),
+        width: info.width(),
+        height: info.height(),
+        pixel_aspect: Ratio::new(aspect.numer().max(1) as u32, aspect.denom().max(1) as u32),
+        frame_rate: found.frame_rate,
+        orientation: found.orientation,
+        interlaced,
+        bit_depth: info.format_info().depth().first().copied().unwrap_or(8),
+        colorimetry: colorimetry.to_string(),
+        hdr,
+    };
+    Ok((track, stream_time(&sample).unwrap_or(0)))
+}
+
+fn accept(width: u32, height: u32) -> Result<(), MediaFailure> {
+    if picture_is_acceptable(width, height) {
+        return Ok(());
+    }
+    Err(MediaFailure::new(FailureCode::SourceDimensions, format!("{width}x{height} pixels declared")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_rates_constant_and_variable() {
+        let at = |step: f64, count: usize| (0..count).map(|n| (n as f64 * step) as i64).collect::<Vec<_>>();
+        let rate = |num, den| Some(Ratio::new(num, den));
+        assert_eq!(frame_rate(rate(24, 1), &at(1e9 / 24.0, 100)), Ratio::new(24, 1));
+        // Matroska rounds to milliseconds.
+        let rounded: Vec<i64> = at(1e9 / 60.0, 100).iter().map(|time| time / 1_000_000 * 1_000_000).collect();
+        assert_eq!(frame_rate(rate(60, 1), &rounded), Ratio::new(60, 1));
+        // A demuxer that declares nothing or nonsense for steady frames.
+        assert_eq!(frame_rate(None, &at(40e6, 100)), Ratio::new(25, 1));
+        assert_eq!(frame_rate(rate(90_000, 1), &at(40e6, 100)), Ratio::new(25, 1));
+        let jumpy: Vec<i64> = (0..100).map(|n| n * 33_000_000 + (n % 7) * 4_000_000).collect();
+        assert_eq!(frame_rate(rate(30, 1), &jumpy), Ratio::new(0, 1));
+        assert_eq!(frame_rate(rate(30, 1), &[0]), Ratio::new(30, 1));
+        assert_eq!(frame_rate(None, &[]), Ratio::new(0, 1));
+    }
+}

@@ -1,0 +1,211 @@
+//! One span of the video: one decode, every rung, whole segments.
+//!
+//! A span holds exactly the frames with `start <= time < end`. Decoding begins at a sync sample at or before the start
+//! and ends with the first frame at or after the end, whose time gives the last kept frame its duration. Frames are
+//! neither dropped nor repeated. A segment of the grid in which no frame begins (a still picture in a recording with
+//! a variable frame rate) does not exist: the frame before it lasts longer, in every rendition alike.
+
+use std::path::Path;
+
+use gstreamer as gst;
+use lectern_domain::{
+    failure::FailureCode,
+    media::TranscodeOutput,
+    plan::{SECOND_NS, Span, VideoPlan},
+    source::{Orientation, SourceInfo, VideoTrack},
+};
+
+use super::{
+    MediaFailure, OnProgress,
+    decode::{Chain, Decoding, Kind, stream_time},
+    element,
+    ladder::{Ladder, Settings},
+    timeline,
+};
+
+/// Threads of the video decoder. More buy little: decoding is a tenth of the work and each holds frames.
+const DECODER_THREADS: i32 = 2;
+
+/// Makes every rung of `span` into `folder`.
+pub(crate) fn transcode_span(
+    path: &Path,
+    source: &SourceInfo,
+    plan: &VideoPlan,
+    span: &Span,
+    folder: &Path,
+    progress: OnProgress<'_>,
+) -> Result<TranscodeOutput, MediaFailure> {
+    let track =
+        source.video.as_ref().ok_or_else(|| MediaFailure::internal("a span of a source without video"))?;
+    let scale = timeline::timescale(track.frame_rate);
+    let start = timeline::to_ticks(span.start_ns as i64, scale);
+    let end = span.end_ns.map(|end| timeline::to_ticks(end as i64, scale));
+    let until = span.end_ns.or(source.duration_ns).unwrap_or(0);
+
+    let (decoding, first) = open_at(path, source, track, span, start, scale)?;
+    let mut ladder = Ladder::start(&Settings {
+        rungs: &plan.rungs,
+        preset: &plan.preset,
+        frame_rate: track.frame_rate,
+        timescale: scale,
+        first_segment: span.first_segment,
+        folder,
+    })?;
+
+    // Tick and segment of the last frame pushed, and the tick distance before it.
+    let mut last: Option<(i64, u32)> = None;
+    let mut step = frame_ticks(track, scale);
+    let mut end_of_span = None;
+    let mut next = first;
+    while let Some(sample) = next {
+        let ticks =
+            frame_time(&sample, source, scale).unwrap_or_else(|| last.map_or(start, |(last, _)| last + step));
+        // Times must rise; a source that repeats one still keeps its frame.
+        let ticks = last.map_or(ticks, |(last, _)| ticks.max(last + 1));
+        if end.is_some_and(|end| ticks >= end) {
+            end_of_span = Some(ticks);
+            break;
+        }
+        if ticks >= start || span.start_ns == 0 {
+            let ticks = ticks.max(0);
+            let segment = timeline::segment_at(plan, ticks, scale);
+            let starts = last.is_none_or(|(_, before)| segment != before).then_some(segment);
+            ladder.push(&sample, ticks as u64, starts)?;
+            if let Some((before, _)) = last {
+                step = ticks - before;
+            }
+            last = Some((ticks, segment));
+            let done = timeline::to_ns(ticks as u64, scale).saturating_sub(span.start_ns) as f64;
+            progress(done / until.saturating_sub(span.start_ns).max(1) as f64);
+        }
+        next = decoding.next()?;
+    }
+    drop(decoding);
+    let Some((last, _)) = last else {
+        return Ok(TranscodeOutput::default());
+    };
+    let end = end_of_span.unwrap_or(last + step.max(1));
+    let tracks = ladder.finish(end as u64)?;
+    agree(&tracks)?;
+    progress(1.0);
+    Ok(TranscodeOutput { tracks })
+}
+
+/// Opens the source where the span begins and returns its first decoded frame.
+///
+/// A seek that lands after the start is repeated further back: an index may point at decode times, and a frame lost
+/// at a seam would be lost for ever.
+fn open_at(
+    path: &Path,
+    source: &SourceInfo,
+    track: &VideoTrack,
+    span: &Span,
+    start: i64,
+    scale: u32,
+) -> Result<(Decoding, Option<gst::Sample>), MediaFailure> {
+    let open = || -> Result<Decoding, MediaFailure> {
+        let chain = Chain { threads: DECODER_THREADS, after: corrections(track)?, caps: raw_video() };
+        Decoding::open(path, Kind::Video, 0, &chain)
+    };
+    let mut decoding = open()?;
+    if span.start_ns == 0 || !source.seekable {
+        decoding.play()?;
+        let first = decoding.next()?;
+        if first.is_none() && span.start_ns == 0 {
+            return Err(MediaFailure::new(
+                FailureCode::SourceCorrupt,
+                "expected frames, none could be decoded",
+            ));
+        }
+        return Ok((decoding, first));
+    }
+    // Deinterlacing looks at earlier fields: give it some, so that the cut does not show.
+    let lead = if track.interlaced { SECOND_NS / 2 } else { 0 };
+    for back in [lead, SECOND_NS + lead, 10 * SECOND_NS, 60 * SECOND_NS] {
+        let target = (span.start_ns + source.start_ns).saturating_sub(back);
+        if !decoding.seek(target)? {
+            break;
+        }
+        decoding.play()?;
+        let first = decoding.next()?;
+        let landed = first.as_ref().and_then(|sample| frame_time(sample, source, scale));
+        match (landed, first) {
+            (Some(ticks), first) if ticks <= start => return Ok((decoding, first)),
+            (_, Some(_)) => {}
+            // Nothing follows: the source ends before this span, or the seek went past the end.
+            (_, None) => decoding = open()?,
+        }
+    }
+    decoding = open()?;
+    decoding.play()?;
+    let first = decoding.next()?;
+    Ok((decoding, first))
+}
+
+/// Ticks of a frame on the asset's timeline.
+fn frame_time(sample: &gst::Sample, source: &SourceInfo, scale: u32) -> Option<i64> {
+    stream_time(sample).map(|time| timeline::to_ticks(time - source.start_ns as i64, scale))
+}
+
+/// Nominal distance of frames; a twenty-fifth of a second when the source declares none.
+fn frame_ticks(track: &VideoTrack, scale: u32) -> i64 {
+    let rate = track.frame_rate;
+    if rate.num == 0 {
+        return i64::from(scale) / 25;
+    }
+    (i64::from(scale) * i64::from(rate.den) / i64::from(rate.num)).max(1)
+}
+
+/// What must happen to frames before they are scaled: progressive and upright.
+fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
+    use gst::prelude::*;
+    let mut after = Vec::new();
+    if track.interlaced {
+        let deinterlace = element("deinterlace")?;
+        deinterlace.set_property_from_str("mode", "interlaced");
+        deinterlace.set_property_from_str("method", "yadif");
+        // One frame out for each frame in: the cadence stays.
+        deinterlace.set_property_from_str("fields", "top");
+        after.push(deinterlace);
+    }
+    if track.orientation != Orientation::Upright {
+        let flip = element("videoflip")?;
+        let direction = match track.orientation {
+            Orientation::Upright => "identity",
+            Orientation::Rotate90 => "90r",
+            Orientation::Rotate180 => "180",
+            Orientation::Rotate270 => "90l",
+            Orientation::FlipHorizontal => "horiz",
+            Orientation::FlipVertical => "vert",
+            Orientation::FlipRotate90 => "ul-lr",
+            Orientation::FlipRotate270 => "ur-ll",
+        };
+        flip.set_property_from_str("video-direction", direction);
+        // The flip works on few formats.
+        after.push(element("videoconvert")?);
+        after.push(flip);
+    }
+    Ok(after)
+}
+
+/// Raw video in ordinary memory.
+pub(super) fn raw_video() -> gst::Caps {
+    gst::Caps::builder("video/x-raw").build()
+}
+
+/// Every rung must have the same segments with the same frames; anything else is a bug that must not be published.
+fn agree(tracks: &[lectern_domain::media::TrackOutput]) -> Result<(), MediaFailure> {
+    let grid = |track: &lectern_domain::media::TrackOutput| {
+        track
+            .segments
+            .iter()
+            .map(|segment| (segment.index, segment.start_ticks, segment.duration_ticks, segment.samples))
+            .collect::<Vec<_>>()
+    };
+    let mut grids = tracks.iter().map(grid);
+    let first = grids.next().unwrap_or_default();
+    if grids.all(|other| other == first) {
+        return Ok(());
+    }
+    Err(MediaFailure::internal("the rungs of a span differ in their segments"))
+}

@@ -1,0 +1,195 @@
+//! What the child does to itself before it looks at a source: it gives up the network, other programs, other files and
+//! other processes, and accepts bounds on memory, time and size. A decoder that is taken over by a crafted file then
+//! holds a process that can read that file, write into one folder, and nothing more.
+//!
+//! The order matters: GStreamer has read its plugin registry, no thread has been started (Landlock binds the calling
+//! thread and the threads it starts), and nothing of the source has been read.
+
+use std::{collections::BTreeMap, path::Path};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+
+use crate::child::Limits;
+
+/// Where shared libraries and plugins live. Plugins are opened when they are first used, so these stay readable.
+const LIBRARIES: [&str; 5] = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store"];
+/// Harmless things that libraries look at.
+const LOOKED_AT: [&str; 4] = ["/dev/null", "/dev/urandom", "/dev/zero", "/sys/devices/system/cpu"];
+/// Open files: the source, a segment of each rung, libraries, GStreamer's wake-up descriptors.
+const OPEN_FILES: u64 = 512;
+
+/// Why the child refused to start working.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SandboxError {
+    #[error("expected one thread before the sandbox closes, found {0}")]
+    Threads(usize),
+    #[error(
+        "this kernel has no Landlock, so a decoder could read every file; use a kernel with Landlock (5.13 or later), or \
+         accept the risk with allow_without_landlock (setting LECTERN__TRANSCODER__ALLOW_WITHOUT_LANDLOCK=true)"
+    )]
+    NoLandlock,
+    #[error("{0}: {1}")]
+    Refused(&'static str, String),
+}
+
+fn refused<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> SandboxError {
+    move |error| SandboxError::Refused(what, error.to_string())
+}
+
+/// Locks the process in: `read` may be read and `write`, a folder, may be written, besides the system's libraries.
+pub(crate) fn lock_in(read: &Path, write: Option<&Path>, limits: &Limits) -> Result<(), SandboxError> {
+    let threads = std::fs::read_dir("/proc/self/task").map_err(refused("/proc/self/task"))?.count();
+    if threads != 1 {
+        return Err(SandboxError::Threads(threads));
+    }
+    bound(limits)?;
+    rustix::thread::set_no_new_privs(true).map_err(refused("no_new_privs"))?;
+    leave_the_network();
+    if fence(read, write)?.ruleset == RulesetStatus::NotEnforced && !limits.allow_without_landlock {
+        return Err(SandboxError::NoLandlock);
+    }
+    filter_calls()
+}
+
+fn bound(limits: &Limits) -> Result<(), SandboxError> {
+    let set = |resource, value: u64| {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).map_err(refused("rlimit"))
+    };
+    set(Resource::Core, 0)?;
+    set(Resource::Data, limits.memory_bytes)?;
+    set(Resource::Cpu, limits.cpu_seconds)?;
+    set(Resource::Fsize, limits.file_bytes)?;
+    set(Resource::Nofile, OPEN_FILES)?;
+    Ok(())
+}
+
+/// An empty network namespace, where permitted. The call filter forbids sockets anyway; this is a second wall.
+fn leave_the_network() {
+    // The function is deprecated because of a flag that is not used here (FILES).
+    use rustix::thread::UnshareFlags;
+    #[allow(deprecated)]
+    use rustix::thread::unshare;
+    // Without privilege this needs a user namespace, which many systems forbid; then the filter stands alone.
+    #[allow(deprecated)]
+    let _ = unshare(UnshareFlags::NEWNET).or_else(|_| unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET));
+}
+
+fn fence(read: &Path, write: Option<&Path>) -> Result<RestrictionStatus, SandboxError> {
+    let abi = ABI::V6;
+    let see = AccessFs::ReadFile | AccessFs::ReadDir;
+    let change = AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile
+        | AccessFs::Truncate;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(abi)))
+        .and_then(|rules| rules.scope(Scope::from_all(abi)))
+        .and_then(Ruleset::create)
+        .map_err(refused("landlock"))?;
+    let plugins = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
+    let system = std::env::var_os("GST_PLUGIN_SYSTEM_PATH_1_0").unwrap_or_default();
+    let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let named =
+        [&plugins, &system, &libraries].into_iter().flat_map(std::env::split_paths).collect::<Vec<_>>();
+    let fixed = LIBRARIES.iter().chain(&LOOKED_AT).map(Path::new);
+    for path in fixed.chain(named.iter().map(std::path::PathBuf::as_path)) {
+        // What does not exist on this system needs no rule.
+        if let Ok(handle) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(handle, see)).map_err(refused("landlock"))?;
+        }
+    }
+    let source = PathFd::new(read).map_err(refused("source"))?;
+    rules = rules.add_rule(PathBeneath::new(source, AccessFs::ReadFile)).map_err(refused("landlock"))?;
+    if let Some(write) = write {
+        let folder = PathFd::new(write).map_err(refused("output folder"))?;
+        rules = rules.add_rule(PathBeneath::new(folder, change)).map_err(refused("landlock"))?;
+    }
+    rules.restrict_self().map_err(refused("landlock"))
+}
+
+/// System calls that media work never needs and that a taken-over decoder would want.
+const FORBIDDEN: &[libc::c_long] = &[
+    // The network and other processes' sockets. A pair of connected sockets reaches nobody and wakes GStreamer's bus.
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    // Other programs.
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    // The system.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_personality,
+    libc::SYS_prlimit64,
+    libc::SYS_setrlimit,
+];
+
+/// Calls that only some architectures have.
+#[cfg(target_arch = "x86_64")]
+const FORBIDDEN_HERE: &[libc::c_long] = &[libc::SYS_fork, libc::SYS_vfork, libc::SYS_iopl, libc::SYS_ioperm];
+#[cfg(not(target_arch = "x86_64"))]
+const FORBIDDEN_HERE: &[libc::c_long] = &[];
+
+fn filter_calls() -> Result<(), SandboxError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
+    // A new thread is fine, a new process is not.
+    let thread = libc::CLONE_THREAD as u64;
+    let not_a_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .map_err(refused("seccomp"))?;
+    rules.insert(libc::SYS_clone, vec![not_a_thread]);
+    apply(rules, libc::EPERM)?;
+    // The arguments of clone3 lie in memory where a filter cannot look: say it does not exist, and libc uses clone.
+    apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+}
+
+fn apply(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<(), SandboxError> {
+    let architecture = std::env::consts::ARCH.try_into().map_err(refused("seccomp"))?;
+    let program: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), architecture)
+            .and_then(TryInto::try_into)
+            .map_err(refused("seccomp"))?;
+    seccompiler::apply_filter_all_threads(&program).map_err(refused("seccomp"))
+}
