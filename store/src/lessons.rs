@@ -2,12 +2,13 @@
 
 use lectern_domain::{
     Timestamp,
+    asset::AssetState,
     course::{LessonType, PublishedStatus},
     ids::{AssetId, CourseId, LessonId, UserId},
 };
 
 use crate::{
-    Db, Error, Tx,
+    Db, Error, Tx, assets,
     row::{FromRow, Row},
     statement::statements,
     value::args,
@@ -19,8 +20,9 @@ macro_rules! lesson_view {
         concat!(
             "SELECT l.*, c.owner_id, c.published_status AS course_status, \
              EXISTS (SELECT 1 FROM enrollments e WHERE e.course_id = c.id AND e.user_id = $1 AND e.left_at IS NULL) \
-                 AS enrolled \
-             FROM lessons l JOIN courses c ON c.id = l.course_id ",
+                 AS enrolled, \
+             a.state AS asset_state, a.progress AS asset_progress, a.duration_ms AS asset_duration_ms \
+             FROM lessons l JOIN courses c ON c.id = l.course_id LEFT JOIN assets a ON a.id = l.asset_id ",
             $rest
         )
     };
@@ -45,19 +47,38 @@ statements! {
          published_status = COALESCE($4, published_status), body = COALESCE($5, body), \
          version = version + 1, updated_at = $6 WHERE id = $1 AND (version = $7 OR $7 IS NULL)"
     );
-    /// The version is raised by [`UPDATE`], or here when an upload attaches its asset.
     SET_ASSET = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
-    /// Holds the lesson until the transaction ends and tells its asset.
-    LOCK = split(
-        "SELECT asset_id FROM lessons WHERE id = $1",
-        "SELECT asset_id FROM lessons WHERE id = $1 FOR UPDATE",
-    );
-    ASSETS_OF_COURSE = both("SELECT asset_id FROM lessons WHERE course_id = $1 AND asset_id IS NOT NULL ORDER BY id");
+    OF_COURSE = both("SELECT id FROM lessons WHERE course_id = $1 ORDER BY id");
     DELETE = both("DELETE FROM lessons WHERE id = $1");
 }
 
+/// What a lesson's list entry says about its asset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LessonAsset {
+    /// Which.
+    pub id: AssetId,
+    /// Where it stands.
+    pub state: AssetState,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// Duration, once known.
+    pub duration_ms: Option<u64>,
+}
+
+impl LessonAsset {
+    fn from_lesson_row(row: &Row) -> Result<Option<Self>, Error> {
+        let Some(id) = row.maybe("asset_id")? else { return Ok(None) };
+        Ok(Some(Self {
+            id,
+            state: row.word("asset_state", AssetState::parse)?,
+            progress: row.get("asset_progress")?,
+            duration_ms: row.maybe("asset_duration_ms")?,
+        }))
+    }
+}
+
 /// A lesson, with what decides who may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lesson {
     /// Which.
     pub id: LessonId,
@@ -74,7 +95,7 @@ pub struct Lesson {
     /// Text to read, or notes to the video.
     pub body: String,
     /// What is played.
-    pub asset: Option<AssetId>,
+    pub asset: Option<LessonAsset>,
     /// Raised by every change.
     pub version: i64,
     /// When it was made.
@@ -99,7 +120,7 @@ impl FromRow for Lesson {
             order_index: row.get("order_index")?,
             published_status: row.word("published_status", PublishedStatus::parse)?,
             body: row.get("body")?,
-            asset: row.maybe("asset_id")?,
+            asset: LessonAsset::from_lesson_row(row)?,
             version: row.get("version")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -212,6 +233,12 @@ pub async fn update(
     Ok(tx.execute(UPDATE, args).await? == 1)
 }
 
+/// Makes later transactions on an asset wait for this one. Whoever changes an asset and its lesson holds the asset
+/// first: the order in which the pipeline holds them, too.
+pub async fn hold_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
+    assets::lock(tx, asset, now).await
+}
+
 /// Points a lesson at another asset, or at none. What becomes of the asset before it is the caller's to say.
 pub async fn set_asset(
     tx: &mut Tx,
@@ -222,24 +249,18 @@ pub async fn set_asset(
     Ok(tx.execute(SET_ASSET, args![lesson, asset, now]).await? == 1)
 }
 
-struct AssetOf(Option<AssetId>);
+struct OnlyId(LessonId);
 
-impl FromRow for AssetOf {
+impl FromRow for OnlyId {
     fn from_row(row: &Row) -> Result<Self, Error> {
-        row.maybe("asset_id").map(Self)
+        row.get("id").map(Self)
     }
 }
 
-/// Holds a lesson against every change until the transaction ends. `None`: no such lesson; else its asset, if any.
-pub async fn lock(tx: &mut Tx, lesson: LessonId) -> Result<Option<Option<AssetId>>, Error> {
-    let found: Option<AssetOf> = tx.fetch_optional(LOCK, args![lesson]).await?;
-    Ok(found.map(|asset| asset.0))
-}
-
-/// The assets that a course's lessons play.
-pub async fn assets_of_course(tx: &mut Tx, course: CourseId) -> Result<Vec<AssetId>, Error> {
-    let assets: Vec<AssetOf> = tx.fetch_all(ASSETS_OF_COURSE, args![course]).await?;
-    Ok(assets.into_iter().filter_map(|asset| asset.0).collect())
+/// The lessons of a course, in a fixed order.
+pub async fn of_course(tx: &mut Tx, course: CourseId) -> Result<Vec<LessonId>, Error> {
+    let lessons: Vec<OnlyId> = tx.fetch_all(OF_COURSE, args![course]).await?;
+    Ok(lessons.into_iter().map(|only| only.0).collect())
 }
 
 /// Deletes a lesson with its progress and playback sessions. Its asset is the caller's to delete first.

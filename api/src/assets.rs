@@ -1,0 +1,168 @@
+//! `/assets`: read, follow, retry, delete. What an asset is made of comes from the upload and the pipeline.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Sse, sse::KeepAlive},
+};
+use lectern_domain::{
+    Timestamp,
+    asset::AssetState,
+    failure::FailureCode,
+    ids::{AssetId, LessonId},
+    media::Rendition,
+};
+use lectern_platform::http::{Caller, Problem};
+use lectern_store::{
+    assets::{self, Asset},
+    lessons, pipeline,
+};
+use serde::Serialize;
+
+use crate::{ApiState, asset_events, extract::PathId, lessons::may_see};
+
+#[derive(Debug, Serialize)]
+struct FailureView {
+    code: FailureCode,
+    message: String,
+    retryable: bool,
+}
+
+/// An asset as one caller sees it. What concerns only who uploaded it (file name, size, why it failed) is left out
+/// for learners.
+#[derive(Debug, Serialize)]
+pub(crate) struct AssetView {
+    id: AssetId,
+    lesson_id: Option<LessonId>,
+    filename: Option<String>,
+    pub(crate) state: AssetState,
+    progress: f64,
+    duration_ms: Option<u64>,
+    source_bytes: Option<u64>,
+    renditions: Vec<Rendition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: Timestamp,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: Timestamp,
+}
+
+impl AssetView {
+    fn new(asset: Asset, staff: bool) -> Self {
+        let failure = asset.failure.filter(|_| staff && asset.state == AssetState::Failed);
+        Self {
+            id: asset.id,
+            lesson_id: asset.lesson,
+            filename: Some(asset.filename).filter(|_| staff),
+            state: asset.state,
+            progress: asset.progress,
+            duration_ms: asset.duration_ms,
+            source_bytes: Some(asset.source_bytes).filter(|_| staff),
+            renditions: asset.renditions,
+            failure: failure.map(|failure| FailureView {
+                retryable: failure.code.retryable(),
+                code: failure.code,
+                message: failure.message,
+            }),
+            created_at: asset.created_at,
+            updated_at: asset.updated_at,
+        }
+    }
+}
+
+/// The asset and whether the caller is staff to it: uploaded it, teaches its course, or is an admin. Learners see what
+/// the lessons that they may see play.
+async fn find(state: &ApiState, caller: Caller, id: AssetId) -> Result<(Asset, bool), Problem> {
+    let not_found = || Problem::not_found("asset");
+    let asset = assets::find(&state.db, id).await?.ok_or_else(not_found)?;
+    if caller.is_or_admin(asset.owner) {
+        return Ok((asset, true));
+    }
+    if let Some(lesson) = asset.lesson {
+        let lesson = lessons::get(&state.db, Some(caller.user), lesson).await?;
+        if let Some(lesson) = lesson {
+            if caller.is_or_admin(lesson.owner) {
+                return Ok((asset, true));
+            }
+            let played = lesson.asset.as_ref().is_some_and(|played| played.id == id);
+            if played && may_see(&lesson, Some(caller)) {
+                return Ok((asset, false));
+            }
+        }
+    }
+    Err(not_found())
+}
+
+/// The asset as the caller sees it.
+pub(crate) async fn visible(state: &ApiState, caller: Caller, id: AssetId) -> Result<AssetView, Problem> {
+    let (asset, staff) = find(state, caller, id).await?;
+    Ok(AssetView::new(asset, staff))
+}
+
+async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {
+    match find(state, caller, id).await? {
+        (asset, true) => Ok(asset),
+        (_, false) => Err(Problem::not_owner()),
+    }
+}
+
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AssetId>,
+) -> Result<Json<AssetView>, Problem> {
+    visible(&state, caller, id).await.map(Json)
+}
+
+pub(crate) async fn events(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AssetId>,
+) -> Result<impl IntoResponse, Problem> {
+    // Listening begins before the first look, so that no change falls between them.
+    let news = state.news.listen();
+    visible(&state, caller, id).await?;
+    let events = Sse::new(asset_events::follow(state, caller, id, news)).keep_alive(KeepAlive::default());
+    // nginx would otherwise keep events back until its buffer is full.
+    Ok(([("x-accel-buffering", "no")], events))
+}
+
+pub(crate) async fn retry(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AssetId>,
+) -> Result<(StatusCode, Json<AssetView>), Problem> {
+    owned(&state, caller, id).await?;
+    let mut tx = state.db.begin().await?;
+    if !pipeline::retry_asset(&mut tx, id, state.clock.now()).await? {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "not_retryable",
+            "only an asset that failed for a reason that may pass can be tried again; otherwise upload another file",
+        ));
+    }
+    tx.commit().await?;
+    state.wakeups.wake();
+    state.news.changed(id);
+    tracing::info!(asset = %id, user = %caller.user, "asset tried again");
+    Ok((StatusCode::ACCEPTED, Json(visible(&state, caller, id).await?)))
+}
+
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AssetId>,
+) -> Result<StatusCode, Problem> {
+    owned(&state, caller, id).await?;
+    let mut tx = state.db.begin().await?;
+    // False when it was deleted before, which is what was asked for.
+    if pipeline::delete_asset(&mut tx, id, state.clock.now()).await? {
+        tx.commit().await?;
+        state.wakeups.wake();
+        state.news.changed(id);
+        tracing::info!(asset = %id, user = %caller.user, "asset deleted");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
