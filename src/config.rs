@@ -55,7 +55,6 @@ section!(Transcode {
     span_ms: u32,
     max_duration_hours: u64,
     memory_limit_mib: u64,
-    stall_s: u64,
     allow_unconfined: bool,
 });
 section!(Package { protection: Protection });

@@ -16,6 +16,7 @@
 pub mod child;
 mod graph;
 pub mod jobs;
+pub mod sample;
 mod sandbox;
 
 /// The hidden subcommand under which a program that links this crate must call [`child::main`].

@@ -53,6 +53,11 @@ pub enum Request {
         /// Where the segments go.
         folder: PathBuf,
     },
+    /// Decode the first track to its end. Answered by [`Reply::Decoded`].
+    Decode {
+        /// What to decode.
+        source: PathBuf,
+    },
 }
 
 /// What came of a request.
@@ -68,6 +73,13 @@ pub enum Reply {
     Made {
         /// Tracks and segments, measured from the files.
         output: TranscodeOutput,
+    },
+    /// What decoding gave.
+    Decoded {
+        /// Frames of video, or blocks of sound.
+        buffers: u64,
+        /// How long they play.
+        duration_ms: u64,
     },
 }
 

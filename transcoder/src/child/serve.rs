@@ -37,7 +37,7 @@ fn serve() -> Result<(), String> {
     let mut own = Own::open().map_err(|error| format!("/proc/self: {error}"))?;
     graph::init().map_err(|error| error.to_string())?;
     let (source, folder) = match &order.request {
-        Request::Probe { source } => (source, None),
+        Request::Probe { source } | Request::Decode { source } => (source, None),
         Request::Span { source, folder, .. } | Request::Audio { source, folder, .. } => {
             (source, Some(folder))
         }
@@ -66,6 +66,10 @@ fn serve() -> Result<(), String> {
 fn work(request: &Request, progress: &mut dyn FnMut(f64)) -> Result<Reply, MediaFailure> {
     match request {
         Request::Probe { source } => graph::probe(source).map(|info| Reply::Probed { info }),
+        Request::Decode { source } => graph::count(source, progress).map(|counted| Reply::Decoded {
+            buffers: counted.buffers,
+            duration_ms: counted.duration_ns / 1_000_000,
+        }),
         Request::Span { source, info, plan, span, folder } => {
             graph::transcode_span(source, info, plan, span, folder, progress)
                 .map(|output| Reply::Made { output })

@@ -2,6 +2,7 @@
 
 mod audio;
 mod container;
+mod count;
 mod decode;
 mod ladder;
 mod measure;
@@ -18,6 +19,7 @@ use gstreamer::prelude::*;
 use lectern_domain::failure::FailureCode;
 
 pub(crate) use audio::transcode_audio;
+pub(crate) use count::count;
 pub(crate) use probe::probe;
 pub(crate) use span::transcode_span;
 

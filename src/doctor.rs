@@ -1,0 +1,94 @@
+//! `lectern doctor`: what is missing on this machine and how to get it.
+
+use std::process::ExitCode;
+
+use lectern_platform::objects::{DiskObjects, Objects as _};
+
+use crate::{config::Config, serve};
+
+/// One thing looked at.
+struct Finding {
+    what: &'static str,
+    result: Result<String, String>,
+}
+
+pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![database(config).await, objects(config).await, vault(config)];
+    findings.push(web());
+    findings.extend(media(config).await);
+    let mut healthy = true;
+    for finding in findings {
+        match finding.result {
+            Ok(detail) => println!("ok       {:10} {detail}", finding.what),
+            Err(detail) => {
+                healthy = false;
+                println!("missing  {:10} {detail}", finding.what);
+            }
+        }
+    }
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn database(config: &Config) -> Finding {
+    let result = async {
+        let db = serve::open_database(config).await.map_err(|error| format!("{error:#}"))?;
+        db.ping().await.map_err(|error| error.to_string())?;
+        Ok(format!("{:?} answers", db.engine()))
+    };
+    Finding { what: "database", result: result.await }
+}
+
+async fn objects(config: &Config) -> Finding {
+    let result = async {
+        let folder = config.objects_folder().map_err(|error| error.to_string())?;
+        // Opening sweeps what a dead process left half written, which a running server's writes look like too.
+        if folder.exists() {
+            return Ok(folder.display().to_string());
+        }
+        let store = DiskObjects::open(folder.clone()).await.map_err(|error| error.to_string())?;
+        store.check().await.map_err(|error| error.to_string())?;
+        Ok(format!("{} (made)", folder.display()))
+    };
+    Finding { what: "objects", result: result.await }
+}
+
+fn vault(config: &Config) -> Finding {
+    let result = serve::open_vault(config).map(|_| "the master key opens".to_owned());
+    Finding { what: "vault", result: result.map_err(|error| format!("{error:#}")) }
+}
+
+fn web() -> Finding {
+    let result = if crate::web::is_built() {
+        Ok("built in".to_owned())
+    } else {
+        Err("this program was built without the browser application; run `make build`".to_owned())
+    };
+    Finding { what: "web", result }
+}
+
+/// Asks a media child for what transcoding needs, in the sandbox that jobs run in.
+#[cfg(feature = "transcoder")]
+async fn media(config: &Config) -> Vec<Finding> {
+    let result = async {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let sample = folder.path().join("sample.mp4");
+        crate::demo::write_sample(&sample, 1).await.map_err(|error| {
+            format!(
+                "{error:#}; on Debian: apt-get install gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+                 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
+            )
+        })?;
+        let launch = crate::encode::launch(config, folder.path()).map_err(|error| error.to_string())?;
+        let request = lectern_transcoder::child::Request::Probe { source: sample };
+        lectern_transcoder::child::run(&launch, &request, |_| {}, &tokio_util::sync::CancellationToken::new())
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok("GStreamer encodes, and a sandboxed child reads what it made".to_owned())
+    };
+    vec![Finding { what: "media", result: result.await }]
+}
+
+#[cfg(not(feature = "transcoder"))]
+async fn media(_: &Config) -> Vec<Finding> {
+    Vec::new()
+}

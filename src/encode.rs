@@ -1,0 +1,270 @@
+//! `lectern encode`: the transcoder and the packager on one file, with no server and no database.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
+use indicatif::{ProgressBar, ProgressStyle};
+use lectern_domain::{
+    ids::Kid,
+    keys::{AssetSecret, Protection},
+    media::{RenditionKind, TranscodeOutput},
+    plan::{TranscodePlan, plan},
+    source::SourceInfo,
+};
+use lectern_packager::{build::Build, layout::PackageKeys};
+use lectern_platform::{
+    clock::{SystemClock, new_id, random_bytes},
+    objects::{DiskObjects, Objects as _},
+};
+use lectern_transcoder::child::{self, Launch, Limits, Reply, Request, Usage};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// What to encode and how.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The source file
+    file: PathBuf,
+    /// Folder for the package; made if missing, must be empty
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// none or aes-128
+    #[arg(long, default_value = "none", value_parser = protection)]
+    protection: Protection,
+    /// x264 preset (default: the configured one)
+    #[arg(long)]
+    preset: Option<String>,
+    /// Writes the content keys as KID:KEY lines in hex, for testing
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Prints one JSON object about what was made instead of a progress bar
+    #[arg(long)]
+    json: bool,
+}
+
+fn protection(text: &str) -> Result<Protection, String> {
+    Protection::parse(text).ok_or_else(|| format!("expected none or aes-128, got {text:?}"))
+}
+
+/// What the media children of one encode cost.
+#[derive(Debug, Default)]
+struct Cost {
+    cpu_ms: AtomicU64,
+    /// Peaks of all children: those that ran at the same time are the largest ones at worst.
+    peaks: Mutex<Vec<u64>>,
+}
+
+impl Cost {
+    fn add(&self, usage: Usage) {
+        self.cpu_ms.fetch_add(usage.cpu_ms, Ordering::Relaxed);
+        self.peaks.lock().expect("no holder panics").push(usage.peak_rss_bytes);
+    }
+
+    /// The sum of the `at_once` largest peaks.
+    fn peak(&self, at_once: usize) -> u64 {
+        let mut peaks = self.peaks.lock().expect("no holder panics").clone();
+        peaks.sort_unstable_by(|a, b| b.cmp(a));
+        peaks.iter().take(at_once).sum()
+    }
+}
+
+pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let source = arguments.file.canonicalize().with_context(|| arguments.file.display().to_string())?;
+    std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
+    let out = arguments.out.canonicalize()?;
+    if std::fs::read_dir(&out)?.next().is_some() {
+        bail!("{} is not empty; give a folder that is, so that nothing of yours is overwritten", out.display());
+    }
+    let objects = DiskObjects::open(out.clone()).await?;
+    let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&out)?;
+    let bar = if arguments.json {
+        ProgressBar::hidden()
+    } else {
+        let style = ProgressStyle::with_template("{msg:12} [{bar:40}] {percent:>3} %  {elapsed} (eta {eta})")?;
+        ProgressBar::new(1_000).with_style(style.progress_chars("=> "))
+    };
+    let mut settings = config.plan_settings();
+    if let Some(preset) = &arguments.preset {
+        settings.preset.clone_from(preset);
+    }
+    let launch = launch(config, work.path())?;
+    let cost = Cost::default();
+
+    bar.set_message("examining");
+    let cancel = CancellationToken::new();
+    let probe = Launch {
+        limits: Limits { allow_without_landlock: config.transcode.allow_unconfined, ..Limits::probe() },
+        ..launch.clone()
+    };
+    let done = child::run(&probe, &Request::Probe { source: source.clone() }, |_| {}, &cancel)
+        .await
+        .map_err(|error| sentence(&error))?;
+    cost.add(done.usage);
+    let Reply::Probed { info } = done.reply else { bail!("the child answered another question") };
+    let plan = plan(&info, &settings).map_err(|code| anyhow::anyhow!("{}: {}", code.as_str(), code.sentence()))?;
+
+    bar.set_message("encoding");
+    let slots = config.media_slots();
+    let (outputs, sources) = transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
+
+    bar.set_message("packaging");
+    let secret = AssetSecret::from_bytes(random_bytes());
+    let names = PackageKeys::new(new_id(&SystemClock, Kid::generate), new_id(&SystemClock, Kid::generate));
+    let work_name = work.path().file_name().and_then(|name| name.to_str()).context("folder name")?;
+    let sources: Vec<String> = sources.iter().map(|name| format!("{work_name}/{name}/")).collect();
+    let keys = (arguments.protection == Protection::Aes128).then_some((names, &secret));
+    let build = Build { objects: &objects, outputs: &outputs, sources: &sources, target: "", keys };
+    let built = build.run(|share| bar.set_position(950 + (share * 50.0) as u64)).await?;
+    drop(work);
+    objects.delete_prefix(".partial/").await?;
+    if let (Some(path), Some(_)) = (&arguments.key_file, keys) {
+        write_key_file(path, &secret, names)?;
+    }
+    bar.finish_and_clear();
+
+    let own = own_usage()?;
+    let video_frames = |name: &str| frames(&outputs, name);
+    let renditions = |kind| built.renditions.iter().filter(move |rendition| rendition.kind == kind);
+    let summary = serde_json::json!({
+        "segments": built.segments,
+        "renditions": renditions(RenditionKind::Video).map(|r| serde_json::json!({
+            "name": r.name, "width": r.width, "height": r.height, "frames": video_frames(&r.name),
+            "bytes": r.bytes, "codecs": r.codecs, "average_bandwidth": r.average_bandwidth, "bandwidth": r.bandwidth,
+        })).collect::<Vec<_>>(),
+        "audio": renditions(RenditionKind::Audio).map(|r| serde_json::json!({
+            "name": r.name, "bytes": r.bytes, "codecs": r.codecs,
+        })).collect::<Vec<_>>(),
+        "duration_ms": built.duration_ms,
+        "wall_ms": started.elapsed().as_millis() as u64,
+        "cpu_ms": cost.cpu_ms.load(Ordering::Relaxed) + own.cpu_ms,
+        "peak_rss_bytes": cost.peak(slots + 1) + own.peak_rss_bytes,
+    });
+    if arguments.json {
+        println!("{summary}");
+    } else {
+        println!(
+            "{} segments in {} renditions, {:.1} s of media in {:.1} s, at {}",
+            built.segments,
+            built.renditions.len(),
+            built.duration_ms as f64 / 1e3,
+            started.elapsed().as_secs_f64(),
+            out.join(lectern_packager::layout::MULTIVARIANT).display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How children of this program are started.
+pub(crate) fn launch(config: &Config, cache: &Path) -> anyhow::Result<Launch> {
+    Ok(Launch {
+        program: std::env::current_exe().context("finding this program's own file")?,
+        cache: cache.to_owned(),
+        limits: Limits {
+            memory_bytes: config.transcode.memory_limit_mib << 20,
+            allow_without_landlock: config.transcode.allow_unconfined,
+            ..Limits::transcode()
+        },
+    })
+}
+
+fn sentence(error: &child::ChildError) -> anyhow::Error {
+    let code = error.code();
+    anyhow::anyhow!("{}: {} ({error})", code.as_str(), code.sentence())
+}
+
+/// Runs every span and audio track, a few at a time. The outputs in packaging order, and the folder of each.
+#[allow(clippy::too_many_arguments, reason = "called once, and each is another thing")]
+async fn transcode(
+    launch: &Launch,
+    source: &Path,
+    info: &SourceInfo,
+    plan: &TranscodePlan,
+    work: &Path,
+    slots: usize,
+    bar: &ProgressBar,
+    cost: &Cost,
+) -> anyhow::Result<(Vec<TranscodeOutput>, Vec<String>)> {
+    let mut requests = Vec::new();
+    if let Some(video) = &plan.video {
+        for span in &video.spans {
+            let name = format!("span-{}", span.index);
+            let (source, folder) = (source.to_owned(), work.join(&name));
+            let request = Request::Span { source, info: info.clone(), plan: video.clone(), span: *span, folder };
+            requests.push((name, request, 1.0));
+        }
+    }
+    for audio in &plan.audio {
+        let (source, folder) = (source.to_owned(), work.join(&audio.name));
+        let request = Request::Audio { source, info: info.clone(), plan: audio.clone(), folder };
+        requests.push((audio.name.clone(), request, 0.05));
+    }
+    let total: f64 = requests.iter().map(|(.., weight)| weight).sum();
+    let shares = Arc::new(Mutex::new(vec![0.0; requests.len()]));
+    let cancel = CancellationToken::new();
+    let jobs = requests.iter().enumerate().map(|(at, (name, request, weight))| {
+        let (shares, cancel) = (shares.clone(), cancel.clone());
+        async move {
+            tokio::fs::create_dir_all(work.join(name)).await?;
+            let report = |share: f64| {
+                let mut shares = shares.lock().expect("no holder panics");
+                shares[at] = share * weight / total;
+                bar.set_position((shares.iter().sum::<f64>() * 950.0) as u64);
+            };
+            let done = child::run(launch, request, report, &cancel).await.map_err(|error| sentence(&error))?;
+            cost.add(done.usage);
+            let Reply::Made { output } = done.reply else { bail!("the child answered another question") };
+            Ok((output, name.clone()))
+        }
+    });
+    let done: Vec<_> = futures::stream::iter(jobs).buffered(slots).try_collect().await?;
+    Ok(done.into_iter().unzip())
+}
+
+fn frames(outputs: &[TranscodeOutput], name: &str) -> u64 {
+    let tracks = outputs.iter().flat_map(|output| &output.tracks).filter(|track| track.name == name);
+    tracks.flat_map(|track| &track.segments).map(|segment| u64::from(segment.samples)).sum()
+}
+
+/// Content keys leave the process here only when they were asked for by name, into a file of the owner's alone.
+fn write_key_file(path: &Path, secret: &AssetSecret, names: PackageKeys) -> anyhow::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| path.display().to_string())?;
+    for name in [names.video, names.audio] {
+        let key = secret.content_key(name.kid, name.period, name.class);
+        writeln!(file, "{}:{}", name.kid.uuid().simple(), hex::encode(key.expose()))?;
+    }
+    Ok(())
+}
+
+fn own_usage() -> anyhow::Result<Usage> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak_kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())
+        .context("/proc/self/status has no VmHWM")?;
+    // Linux counts these in hundredths of a second on every architecture it runs on here.
+    Ok(Usage { cpu_ms: ticks * 10, peak_rss_bytes: peak_kib * 1_024 })
+}
+

@@ -1,0 +1,96 @@
+//! What operators ask a running server: is it alive, is it ready, how is it doing. And the line each request leaves.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use lectern_platform::{
+    objects::SharedObjects,
+    shutdown::Shutdown,
+    vault::Vault,
+};
+use lectern_store::{Db, jobs};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// What readiness depends on.
+#[derive(Clone)]
+pub(crate) struct Operations {
+    pub(crate) db: Db,
+    pub(crate) objects: SharedObjects,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+/// Routes at the root that need no account.
+pub(crate) fn router(operations: Operations) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { no_store("alive".into_response()) }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render_metrics))
+        .with_state(operations)
+}
+
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn ready(State(operations): State<Operations>) -> Response {
+    let within = Duration::from_secs(2);
+    let database = tokio::time::timeout(within, operations.db.ping()).await.is_ok_and(|answer| answer.is_ok());
+    let objects = tokio::time::timeout(within, operations.objects.check()).await.is_ok_and(|answer| answer.is_ok());
+    let vault = match operations.vault.wrap("readiness", b"probe").await {
+        Ok(wrapped) => operations.vault.unwrap("readiness", &wrapped).await.is_ok(),
+        Err(_) => false,
+    };
+    let draining = operations.shutdown.soft().is_cancelled();
+    let ready = database && objects && vault && !draining;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::json!({
+        "ready": ready, "database": database, "objects": objects, "vault": vault, "draining": draining,
+    });
+    no_store((status, Json(body)).into_response())
+}
+
+async fn render_metrics(State(operations): State<Operations>) -> Response {
+    if let Ok(counts) = jobs::count_by_state(&operations.db).await {
+        for (kind, state, total) in counts {
+            metrics::gauge!("lectern_jobs", "kind" => kind, "state" => state).set(total as f64);
+        }
+    }
+    operations.metrics.run_upkeep();
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    no_store((headers, operations.metrics.render()).into_response())
+}
+
+/// Logs a request when its answer begins: what, how it ended, how long it took. Segments and probes only at debug level.
+pub(crate) async fn log_request(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = lectern_license_server::redact_path(
+        request.uri().path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str),
+    );
+    let response = next.run(request).await;
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1_000.0);
+    metrics::counter!("lectern_http_requests_total", "method" => method.to_string(), "status" => status.to_string())
+        .increment(1);
+    let frequent = ["/media/", "/assets/", "/livez", "/readyz", "/metrics"].iter().any(|prefix| path.starts_with(prefix));
+    if status >= 500 {
+        tracing::warn!(%method, path, status, ms, "request");
+    } else if frequent {
+        tracing::debug!(%method, path, status, ms, "request");
+    } else {
+        tracing::info!(%method, path, status, ms, "request");
+    }
+    response
+}

@@ -1,0 +1,299 @@
+//! `lectern serve`: opens the doors, starts the roles, listens.
+
+use std::{fs::TryLockError, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use lectern_api::{ApiSettings, ApiState};
+use lectern_domain::ids::ProcessId;
+use lectern_ingest::{IngestParts, IngestSettings, IngestState};
+use lectern_license_server::{LicenseSettings, LicenseState};
+use lectern_packager::jobs::PackagerJobs;
+use lectern_platform::{
+    clock::{Clock, SystemClock, new_id},
+    events::AssetNews,
+    objects::{DiskObjects, SharedObjects},
+    shutdown::Shutdown,
+    tokens::{AccessTokens, Keyring},
+    vault::{MasterKeyVault, Vault},
+    worker::{Handler, Wakeups, Workers},
+};
+use lectern_store::{Db, Engine};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+
+use crate::{config::Config, operations, web};
+
+/// Packaging reads, encrypts and writes: two at a time keep a disk busy.
+const PACKAGER_SLOTS: usize = 2;
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) url: String,
+    shutdown: Shutdown,
+    db: Db,
+    /// Held for as long as the process uses the data folder.
+    _lock: Option<std::fs::File>,
+}
+
+/// Opens the configured database; for SQLite, makes the data folder first.
+pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    make_data_dir(config)?;
+    Ok(Db::open(&config.database_url()).await?)
+}
+
+fn make_data_dir(config: &Config) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
+        .with_context(|| format!("making the data folder {}", config.data_dir.display()))
+}
+
+/// The vault: the key from the configuration, or the file in the data folder.
+pub(crate) fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
+    let key = &config.vault.master_key.0;
+    if !key.expose_secret().is_empty() {
+        return Ok(MasterKeyVault::from_base64(key)?.shared());
+    }
+    let path = config.data_dir.join("master.key");
+    let first = !path.exists();
+    let vault = MasterKeyVault::open_or_create(&path)?.shared();
+    if first {
+        tracing::info!(path = %path.display(), "made the master key; back it up: without it no encrypted lesson can be played");
+    }
+    Ok(vault)
+}
+
+/// With SQLite only one process may serve a data folder: its jobs and uploads are its own.
+fn lock_data_dir(config: &Config) -> anyhow::Result<std::fs::File> {
+    let path = config.data_dir.join("lectern.lock");
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another lectern serves {}; SQLite takes one process: stop that one, use another data folder, or set \
+             database.url to a postgres: URL",
+            config.data_dir.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+impl Server {
+    /// Opens everything and starts every role. What fails here fails before the first request.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        make_data_dir(config)?;
+        // Before the database: migrations of a second process would already be one too many.
+        let lock = config.database_url().starts_with("sqlite:").then(|| lock_data_dir(config)).transpose()?;
+        let db = open_database(config).await?;
+        db.migrate().await?;
+        let vault = open_vault(config)?;
+        let objects: SharedObjects = Arc::new(DiskObjects::open(config.objects_folder()?).await?);
+        let scratch = config.data_dir.join("scratch");
+        if lock.is_some() && scratch.exists() {
+            // Left by children of a process that was killed.
+            std::fs::remove_dir_all(&scratch).context("emptying the scratch folder")?;
+        }
+        std::fs::create_dir_all(&scratch)?;
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let access = Keyring::load(&db, vault.as_ref(), clock.as_ref(), "access").await?;
+        let playback = Arc::new(Keyring::load(&db, vault.as_ref(), clock.as_ref(), "playback").await?);
+        let access_lifetime = Duration::from_mins(config.accounts.access_token_minutes);
+        let tokens = AccessTokens::new(Arc::new(access), clock.clone(), access_lifetime);
+        let doors = Doors { db, vault, objects, clock, tokens, playback };
+        let workers = Workers {
+            db: doors.db.clone(),
+            clock: doors.clock.clone(),
+            process: new_id(doors.clock.as_ref(), ProcessId::generate),
+            wakeups: Wakeups::default(),
+            news: AssetNews::default(),
+            shutdown: Shutdown::default(),
+        };
+        if doors.db.engine() == Engine::Sqlite {
+            let left = workers.take_over().await?;
+            if left > 0 {
+                tracing::info!(jobs = left, "took over the jobs of a process that ended without a word");
+            }
+        }
+        start_workers(config, &doors, &workers, scratch)?;
+        let router = routes(config, &doors, &workers).await?;
+
+        let listener = TcpListener::bind(&config.http.listen)
+            .await
+            .with_context(|| format!("listening on {}; set http.listen to another address", config.http.listen))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let shutdown = workers.shutdown.clone();
+        listen(listener, router, &shutdown);
+        tracing::info!(%url, version = env!("CARGO_PKG_VERSION"), "serving");
+        Ok(Self { url, shutdown, db: doors.db, _lock: lock })
+    }
+
+    /// Serves until a signal, then shuts down in two stages.
+    pub(crate) async fn run(self, grace: Duration) -> anyhow::Result<()> {
+        self.shutdown.run(grace).await?;
+        self.db.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Begins shutting down, as SIGTERM would.
+    #[cfg(feature = "transcoder")]
+    pub(crate) fn stop(&self) {
+        self.shutdown.begin();
+    }
+}
+
+/// The opened backends.
+struct Doors {
+    db: Db,
+    vault: Arc<dyn Vault>,
+    objects: SharedObjects,
+    clock: Arc<dyn Clock>,
+    tokens: AccessTokens,
+    playback: Arc<Keyring>,
+}
+
+fn start_workers(config: &Config, doors: &Doors, workers: &Workers, scratch: PathBuf) -> anyhow::Result<()> {
+    workers.start_reaper();
+    let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
+        db: doors.db.clone(),
+        objects: doors.objects.clone(),
+        vault: doors.vault.clone(),
+    });
+    workers.start(&packager, PACKAGER_SLOTS);
+    #[cfg(feature = "transcoder")]
+    {
+        let cache = config.data_dir.join("cache");
+        std::fs::create_dir_all(&cache)?;
+        let transcoder: Arc<dyn Handler> = Arc::new(lectern_transcoder::jobs::TranscoderJobs {
+            db: doors.db.clone(),
+            objects: doors.objects.clone(),
+            clock: doors.clock.clone(),
+            launch: crate::encode::launch(config, &cache.canonicalize()?)?,
+            scratch: scratch.canonicalize()?,
+            plan: config.plan_settings(),
+            protection: config.package.protection,
+        });
+        workers.start(&transcoder, config.media_slots());
+    }
+    #[cfg(not(feature = "transcoder"))]
+    drop(scratch);
+    Ok(())
+}
+
+async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Result<Router> {
+    let api = ApiState::new(
+        lectern_api::Doors {
+            db: doors.db.clone(),
+            tokens: doors.tokens.clone(),
+            clock: doors.clock.clone(),
+            news: workers.news.clone(),
+            wakeups: workers.wakeups.clone(),
+            shutdown: workers.shutdown.clone(),
+        },
+        ApiSettings {
+            open_instructor_registration: config.accounts.open_instructor_registration,
+            trust_forwarded_for: config.http.trust_forwarded_for,
+            refresh_lifetime: Duration::from_hours(config.accounts.refresh_token_days * 24),
+            ..ApiSettings::default()
+        },
+    );
+    let (news, wakeups) = (workers.news.clone(), workers.wakeups.clone());
+    let ingest = IngestState::open(IngestParts {
+        db: doors.db.clone(),
+        objects: doors.objects.clone(),
+        vault: doors.vault.clone(),
+        tokens: doors.tokens.clone(),
+        clock: doors.clock.clone(),
+        shutdown: workers.shutdown.clone(),
+        settings: IngestSettings {
+            max_size_bytes: config.uploads.max_size_bytes,
+            quota_bytes: config.uploads.quota_bytes,
+            expires_after: Duration::from_hours(config.uploads.expires_after_hours),
+            max_open_uploads: config.uploads.max_open_uploads,
+            ..IngestSettings::default()
+        },
+        folder: config.data_dir.join("uploads"),
+        on_finished: Arc::new(move |asset| {
+            news.changed(asset);
+            wakeups.wake();
+        }),
+    })
+    .await?;
+    sweep_uploads(&ingest, &workers.shutdown).await?;
+    let public = &config.http.public_url;
+    let license = LicenseState::new(
+        doors.db.clone(),
+        doors.vault.clone(),
+        doors.objects.clone(),
+        doors.tokens.clone(),
+        doors.playback.clone(),
+        doors.clock.clone(),
+        LicenseSettings {
+            public_base_url: (!public.is_empty()).then(|| url::Url::parse(public)).transpose()?,
+            token_lifetime: Duration::from_mins(config.playback.token_minutes),
+            session_idle: Duration::from_mins(config.playback.session_idle_minutes),
+            native_token_lifetime: Duration::from_hours(config.playback.native_token_hours),
+        },
+    );
+    // One recorder per process; the demo starts a second server only after the first.
+    let metrics = PrometheusBuilder::new().install_recorder().context("starting metrics")?;
+    let operations = operations::router(operations::Operations {
+        db: doors.db.clone(),
+        objects: doors.objects.clone(),
+        vault: doors.vault.clone(),
+        shutdown: workers.shutdown.clone(),
+        metrics,
+    });
+    Ok(lectern_api::router(api)
+        .merge(lectern_ingest::router(ingest))
+        .merge(lectern_license_server::router(license))
+        .merge(operations)
+        .fallback(web::fallback)
+        .layer(axum::middleware::from_fn(operations::log_request))
+        .layer(tower_http::catch_panic::CatchPanicLayer::new()))
+}
+
+/// Finishes what a crash left of uploads, now and then removes expired ones.
+async fn sweep_uploads(ingest: &IngestState, shutdown: &Shutdown) -> anyhow::Result<()> {
+    lectern_ingest::sweep(ingest).await?;
+    let (ingest, soft) = (ingest.clone(), shutdown.soft().clone());
+    shutdown.spawn(async move {
+        loop {
+            tokio::select! {
+                () = soft.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_mins(1)) => {}
+            }
+            if let Err(error) = lectern_ingest::sweep(&ingest).await {
+                tracing::warn!(%error, "could not sweep uploads; will try again");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Serves in the background. In the soft stage no new connection is taken and running requests get five seconds.
+fn listen(listener: TcpListener, router: Router, shutdown: &Shutdown) {
+    let soft = shutdown.soft().clone();
+    shutdown.spawn(async move {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let draining = soft.clone();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(draining.cancelled_owned());
+        tokio::select! {
+            done = serving => {
+                if let Err(error) = done {
+                    tracing::error!(%error, "the listener failed");
+                }
+            }
+            () = async { soft.cancelled().await; tokio::time::sleep(Duration::from_secs(5)).await } => {
+                tracing::info!("some requests were still running and were cut off");
+            }
+        }
+    });
+}

@@ -1,0 +1,46 @@
+//! Decodes a track to its end and counts what comes out: the proof that a package plays.
+
+use std::path::Path;
+
+use gstreamer as gst;
+
+use super::{
+    MediaFailure, OnProgress,
+    decode::{Chain, Decoding, Kind, stream_time},
+};
+
+/// Decoded buffers of a file's first track (frames of video, blocks of sound) and how long they play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Buffers that the decoder gave.
+    pub buffers: u64,
+    /// From the first buffer's start to the last one's end, nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// Counts the first video track, or the first audio track of a file without picture.
+pub(crate) fn count(path: &Path, progress: OnProgress<'_>) -> Result<Counted, MediaFailure> {
+    match count_kind(path, Kind::Video, "video/x-raw") {
+        Err(failure) if failure.code == lectern_domain::failure::FailureCode::SourceNoTracks => {
+            count_kind(path, Kind::Audio, "audio/x-raw")
+        }
+        counted => counted,
+    }
+    .inspect(|_| progress(1.0))
+}
+
+fn count_kind(path: &Path, kind: Kind, caps: &str) -> Result<Counted, MediaFailure> {
+    let chain = Chain { threads: 0, after: Vec::new(), caps: gst::Caps::builder(caps).build() };
+    let decoding = Decoding::open(path, kind, 0, &chain)?;
+    decoding.play()?;
+    let (mut buffers, mut first, mut end) = (0, i64::MAX, i64::MIN);
+    while let Some(sample) = decoding.next()? {
+        buffers += 1;
+        if let Some(time) = stream_time(&sample) {
+            let duration = sample.buffer().and_then(gst::BufferRef::duration).map_or(0, gst::ClockTime::nseconds);
+            first = first.min(time);
+            end = end.max(time + duration as i64);
+        }
+    }
+    Ok(Counted { buffers, duration_ns: u64::try_from(end.saturating_sub(first)).unwrap_or(0) })
+}
