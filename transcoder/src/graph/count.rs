@@ -37,7 +37,8 @@ fn count_kind(path: &Path, kind: Kind, caps: &str) -> Result<Counted, MediaFailu
     while let Some(sample) = decoding.next()? {
         buffers += 1;
         if let Some(time) = stream_time(&sample) {
-            let duration = sample.buffer().and_then(gst::BufferRef::duration).map_or(0, gst::ClockTime::nseconds);
+            let duration =
+                sample.buffer().and_then(gst::BufferRef::duration).map_or(0, gst::ClockTime::nseconds);
             first = first.min(time);
             end = end.max(time + duration as i64);
         }

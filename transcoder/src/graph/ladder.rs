@@ -35,6 +35,9 @@ use super::{
 /// Raw frames that wait before the ladder and before each encoder. Encoders hold a lookahead of their own.
 const QUEUED_FRAMES: u32 = 2;
 
+/// x264's own value for keyframes only where asked (`X264_KEYINT_MAX_INFINITE`).
+const KEYINT_INFINITE: u32 = 1 << 30;
+
 /// What is common to the rungs of one span.
 pub(super) struct Settings<'a> {
     pub(super) rungs: &'a [Rung],
@@ -249,17 +252,19 @@ impl Ladder {
 fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst::Element, MediaFailure> {
     let encoder = element("x264enc")?;
     encoder.set_property_from_str("speed-preset", settings.preset);
+    // x264enc lets its properties win over the option string, so what has a property is set as one. With constant
+    // quality, `bitrate` is the ceiling, in kbit/s, and the buffer is given in milliseconds at that rate.
     encoder.set_property_from_str("pass", "qual");
     encoder.set_property("quantizer", rung.crf.round().clamp(0.0, 50.0) as u32);
+    encoder.set_property("bitrate", (rung.max_bps / 1_000).max(1) as u32);
+    encoder.set_property(
+        "vbv-buf-capacity",
+        (rung.buffer_bits * 1_000 / rung.max_bps.max(1)).min(10_000) as u32,
+    );
+    encoder.set_property("key-int-max", KEYINT_INFINITE);
     encoder.set_property("threads", threads(rung, position));
     encoder.set_property("qos", false);
-    let options = format!(
-        "crf={:.2}:vbv-maxrate={}:vbv-bufsize={}:keyint=infinite:scenecut=0:open-gop=0:force-cfr=0",
-        rung.crf,
-        rung.max_bps / 1_000,
-        rung.buffer_bits / 1_000
-    );
-    encoder.set_property("option-string", options);
+    encoder.set_property("option-string", format!("crf={:.2}:scenecut=0:open-gop=0:force-cfr=0", rung.crf));
     Ok(encoder)
 }
 

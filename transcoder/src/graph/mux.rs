@@ -11,6 +11,7 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use mp4_atom::{Decode, Encode, FourCC, Moof, Styp, Tfdt, TrunEntry, TrunSamples};
 
 use super::{MediaFailure, element, timeline};
 
@@ -39,10 +40,13 @@ impl Names {
     }
 }
 
+/// Times of one sample in ticks: decode, duration, presentation.
+type SampleTime = (u64, u64, u64);
+
 #[derive(Debug, Default)]
 struct Written {
-    /// Indexes handed to the muxer whose bytes have not come out yet.
-    waiting: VecDeque<u32>,
+    /// Segments handed to the muxer whose bytes have not come out yet, with the times of their samples.
+    waiting: VecDeque<(u32, Vec<SampleTime>)>,
     /// Indexes whose files are begun, in order.
     begun: Vec<u32>,
     file: Option<File>,
@@ -109,7 +113,8 @@ impl Muxing {
         if units.is_empty() {
             return Ok(());
         }
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back(index);
+        let times = units.iter().map(|unit| (unit.dts, unit.duration, unit.pts)).collect();
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back((index, times));
         if self.first {
             self.source.set_caps(Some(caps));
             self.first = false;
@@ -144,8 +149,9 @@ impl Muxing {
         }
         if !written.waiting.is_empty() {
             return Err(MediaFailure::internal(format!(
-                "{}: segments {:?} went into the muxer and did not come out",
-                self.names.track, written.waiting
+                "{}: {} segments went into the muxer and did not come out",
+                self.names.track,
+                written.waiting.len()
             )));
         }
         written.file = None;
@@ -169,12 +175,12 @@ impl Written {
             return Ok(());
         }
         if flags.contains(gst::BufferFlags::HEADER) {
-            let index = self.waiting.pop_front().ok_or_else(|| {
+            let (index, times) = self.waiting.pop_front().ok_or_else(|| {
                 MediaFailure::internal(format!("{}: a fragment that nobody sent", names.track))
             })?;
             self.begun.push(index);
             let mut file = File::create(names.folder.join(names.segment(index)))?;
-            file.write_all(&without_last_brand(&map))?;
+            file.write_all(&fragment_header(&map, &times).map_err(MediaFailure::internal)?)?;
             self.file = Some(file);
             return Ok(());
         }
@@ -206,22 +212,46 @@ fn clear_times(bytes: &mut [u8]) {
     }
 }
 
-/// A fragment's header without the `lmsg` brand in its `styp`: the muxer marks the last segment it sees, which is the
-/// last of a span, not of the presentation. Data offsets count from `moof`, so a shorter `styp` moves nothing.
-fn without_last_brand(bytes: &[u8]) -> Vec<u8> {
-    let size = bytes.first_chunk::<4>().map_or(0, |size| u32::from_be_bytes(*size) as usize);
-    if size < 16 || size > bytes.len() || &bytes[4..8] != b"styp" {
-        return bytes.to_vec();
+/// The muxer's fragment header (`styp`, `moof`, start of `mdat`) with our own sample times.
+///
+/// The muxer counts decode times from the first presentation time, which makes composition offsets negative; see
+/// [`super::retime`]. It also marks the last segment it sees with the brand `lmsg`, which is the last of a span, not of
+/// the presentation.
+fn fragment_header(bytes: &[u8], times: &[SampleTime]) -> Result<Vec<u8>, mp4_atom::Error> {
+    let mut rest = bytes;
+    let mut styp = Styp::decode(&mut rest)?;
+    styp.compatible_brands.retain(|brand| *brand != FourCC::new(b"lmsg"));
+    let mut moof = Moof::decode(&mut rest)?;
+    let unexpected = || mp4_atom::Error::InvalidSize;
+    let [traf] = moof.traf.as_mut_slice() else { return Err(unexpected()) };
+    let [trun] = traf.trun.as_mut_slice() else { return Err(unexpected()) };
+    if trun.samples.len() != times.len() {
+        return Err(unexpected());
     }
-    let (head, brands) = bytes[8..size].split_at(8);
-    let kept: Vec<u8> = brands.chunks(4).filter(|brand| *brand != b"lmsg").flatten().copied().collect();
-    let mut out = Vec::with_capacity(bytes.len());
-    out.extend((16 + kept.len() as u32).to_be_bytes());
-    out.extend(b"styp");
-    out.extend(head);
-    out.extend(kept);
-    out.extend(&bytes[size..]);
-    out
+    let first = times.first().map_or(0, |time| time.0);
+    // Sound needs no offsets and has one duration for all.
+    let reordered = times.iter().any(|(dts, _, pts)| dts != pts);
+    let even = times.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    traf.tfdt = Some(Tfdt { base_media_decode_time: first });
+    traf.tfhd.default_sample_duration = times.first().filter(|_| even).map(|time| time.1 as u32);
+    let entries = trun.samples.iter().zip(times).map(|(entry, (dts, duration, pts))| TrunEntry {
+        duration: (!even).then_some(*duration as u32),
+        cts: reordered.then_some(*pts as i64 - *dts as i64),
+        ..entry
+    });
+    trun.samples = TrunSamples::from(entries.collect::<Vec<_>>());
+    // The data begins after moof and the header of mdat; its place follows from moof's size, which is now another.
+    trun.data_offset = Some(0);
+    let mut measured = Vec::new();
+    moof.encode(&mut measured)?;
+    if let Some(trun) = moof.traf.first_mut().and_then(|traf| traf.trun.first_mut()) {
+        trun.data_offset = Some((measured.len() + rest.len()) as i32);
+    }
+    let mut out = Vec::with_capacity(bytes.len() + 64);
+    styp.encode(&mut out)?;
+    moof.encode(&mut out)?;
+    out.extend_from_slice(rest);
+    Ok(out)
 }
 
 /// Where a job's files go, checked.
