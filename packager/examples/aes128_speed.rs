@@ -36,7 +36,7 @@ fn encrypt_mb_per_s() -> f64 {
 fn openssl_mb_per_s() -> Result<f64, Box<dyn Error>> {
     let bytes = SEGMENT_BYTES.to_string();
     let run = Command::new("openssl")
-        .args(["speed", "-evp", "aes-128-cbc", "-bytes", &bytes, "-seconds", "1"])
+        .args(["speed", "-elapsed", "-evp", "aes-128-cbc", "-bytes", &bytes, "-seconds", "1"])
         .output()?;
     let text = String::from_utf8(run.stdout)?;
     let rate = text.split_whitespace().last().ok_or("openssl speed printed nothing")?;
