@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::task::JoinError;
 use uuid::Uuid;
 
-use crate::Db;
+use crate::{Db, Error, statement::Statement};
 
 /// Where tests look for PostgreSQL. The account must be allowed to create databases.
 pub const POSTGRES_URL_VARIABLE: &str = "LECTERN_TEST_POSTGRES_URL";
@@ -47,6 +47,11 @@ pub async fn on_postgres(test: impl FnOnce(Db) -> Test) {
     let outcome = run(&url, "postgres", test).await;
     change(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
     report(outcome, "postgres");
+}
+
+/// Runs a statement of the test's own: for faults and clocks that no function of this crate makes.
+pub async fn execute(db: &Db, sql: &'static str) -> Result<u64, Error> {
+    db.execute(Statement::both("testing::execute", sql), Vec::new()).await
 }
 
 async fn run(url: &str, engine: &str, test: impl FnOnce(Db) -> Test) -> Result<(), JoinError> {
