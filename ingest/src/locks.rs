@@ -27,6 +27,9 @@ pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How long a request waits for the one before it to sync and leave.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a waiting request looks at what the one before it does.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What the request that comes is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -81,7 +84,12 @@ impl Locks {
                 (_, Some(_)) => holder.give_way.cancel(),
                 (_, None) => {}
             }
-            timeout_at(deadline, holder.gone.cancelled()).await.ok()?;
+            // Not all the patience at once: whoever prepares now may receive, or fall silent, in a moment.
+            let now = Instant::now();
+            if now >= deadline {
+                return None;
+            }
+            let _ = timeout_at(deadline.min(now + LOOK_AGAIN), holder.gone.cancelled()).await;
         }
     }
 
