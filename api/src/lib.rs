@@ -7,7 +7,7 @@
 //! What may not enter: SQL (in `store`), rules of the pipeline (in `domain` and `store::pipeline`), uploads, keys and
 //! manifests (their own crates), cookies. Passwords and tokens never reach a log or an error.
 //!
-//! To add a route: a handler in the module of its noun, a line in `routes`, a row in `tests/matrix.rs` that says who may
+//! To add a route: a handler in the module of its noun, a line in `routes`, a row in `tests/http/matrix.rs` that says who may
 //! call it (without it the test fails), a line in `docs/api.md`.
 //!
 //! Serve it with connection information (`into_make_service_with_connect_info::<SocketAddr>()`): the sign-in limit
@@ -114,6 +114,7 @@ pub fn router(state: ApiState) -> Router {
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .route("/api", any(unknown))
+        .route("/api/", any(unknown))
         .route("/api/{*unknown}", any(unknown))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -121,10 +121,8 @@ mod tests {
                 times.push(start.elapsed());
             }
         }
-        let [known, unknown] = times.map(|mut times| {
-            times.sort();
-            times[2].as_secs_f64()
-        });
+        // The quickest of each: whatever else the machine does only adds.
+        let [known, unknown] = times.map(|times| times.into_iter().min().unwrap().as_secs_f64());
         assert!((0.5..2.0).contains(&(unknown / known)), "known {known} s, unknown {unknown} s");
     }
 }

@@ -1,0 +1,154 @@
+//! Assets: who sees what of them, following their changes, trying again.
+
+use std::time::Duration;
+
+use lectern_domain::{account::Role, failure::FailureCode};
+use lectern_store::testing::on_both_engines;
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::support::{Person, Server};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Events {
+    response: reqwest::Response,
+    buffer: String,
+}
+
+impl Events {
+    async fn open(server: &Server, path: &str, person: &Person) -> Self {
+        let url = format!("{}{path}/events", server.base);
+        let response = server.client.get(url).bearer_auth(&person.token).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, buffer: String::new() }
+    }
+
+    /// The next event's data; `None` when the stream ended.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
+                let data = event
+                    .strip_prefix("event: asset\ndata: ")
+                    .map(|data| serde_json::from_str(data).unwrap());
+                self.buffer = rest.to_owned();
+                match data {
+                    Some(data) => return Some(data),
+                    // A comment that keeps the connection alive.
+                    None => continue,
+                }
+            }
+            let chunk =
+                timeout(PATIENCE, self.response.chunk()).await.expect("an event or the end").unwrap()?;
+            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_asset_is_followed_until_it_failed_and_again_after_a_retry() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let owner = server.person(Role::Instructor).await;
+        let course = server.course(&owner, true).await;
+        let lesson = server.lesson(&owner, course, true).await;
+        let asset = server.asset(&owner, lesson).await;
+        let path = format!("/api/v1/assets/{asset}");
+        server
+            .send(Method::POST, &format!("{path}/retry"), Some(&owner.token), None)
+            .await
+            .expect_code(409, "not_retryable");
+
+        let mut events = Events::open(&server, &path, &owner).await;
+        let first = events.next().await.unwrap();
+        assert_eq!(first["state"], "awaiting_upload");
+        assert_eq!(first, server.get(&path, Some(&owner)).await.body, "the same JSON");
+        server.upload_finished(asset).await;
+        server.news.changed(asset);
+        assert_eq!(events.next().await.unwrap()["state"], "probing");
+        // Without news (another process did it) it is noticed, only later.
+        server.fail(asset, FailureCode::Internal).await;
+        let last = events.next().await.unwrap();
+        assert_eq!(last["state"], "failed");
+        assert_eq!(last["failure"]["code"], "internal");
+        assert_eq!(last["failure"]["retryable"], true);
+        assert_eq!(events.next().await, None, "ends after a final state");
+
+        let retried =
+            server.send(Method::POST, &format!("{path}/retry"), Some(&owner.token), None).await.expect(202);
+        assert_eq!(retried.body["state"], "probing");
+        assert_eq!(retried.body.get("failure"), None);
+        server.fail(asset, FailureCode::SourceNotMedia).await;
+        assert_eq!(server.get(&path, Some(&owner)).await.body["failure"]["retryable"], false);
+        server
+            .send(Method::POST, &format!("{path}/retry"), Some(&owner.token), None)
+            .await
+            .expect_code(409, "not_retryable");
+        let mut events = Events::open(&server, &path, &owner).await;
+        assert_eq!(events.next().await.unwrap()["state"], "failed");
+        assert_eq!(events.next().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn streams_end_when_the_caller_may_no_longer_see_or_the_server_stops() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let owner = server.person(Role::Instructor).await;
+        let learner = server.person(Role::Student).await;
+        let course = server.course(&owner, true).await;
+        let lesson = server.lesson(&owner, course, true).await;
+        let asset = server.asset(&owner, lesson).await;
+        let path = format!("/api/v1/assets/{asset}");
+        let mut learners = Events::open(&server, &path, &learner).await;
+        let mut owners = Events::open(&server, &path, &owner).await;
+        learners.next().await.unwrap();
+        owners.next().await.unwrap();
+        let change = serde_json::json!({ "published_status": "draft" });
+        server.patch(&format!("/api/v1/courses/{course}"), &owner, change).await.expect(200);
+        server.news.changed(asset);
+        assert_eq!(learners.next().await, None);
+        server.shutdown.begin();
+        assert_eq!(owners.next().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn learners_see_the_asset_of_a_lesson_without_what_is_the_instructors() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let owner = server.person(Role::Instructor).await;
+        let learner = server.person(Role::Student).await;
+        let course = server.course(&owner, true).await;
+        let lesson = server.lesson(&owner, course, true).await;
+        let asset = server.failed_asset(&owner, lesson, FailureCode::SourceEmpty).await;
+        let path = format!("/api/v1/assets/{asset}");
+        let full = server.get(&path, Some(&owner)).await.expect(200);
+        assert_eq!(full.body["filename"], "lecture.mp4");
+        assert_eq!(full.body["source_bytes"], 1_000);
+        assert_eq!(full.body["lesson_id"], lesson.to_string());
+        assert_eq!(full.body["renditions"], serde_json::json!([]));
+        let seen = server.get(&path, Some(&learner)).await.expect(200);
+        assert_eq!(seen.body["state"], "failed");
+        assert_eq!(seen.body["filename"], Value::Null);
+        assert_eq!(seen.body["source_bytes"], Value::Null);
+        assert_eq!(seen.body.get("failure"), None);
+        assert!(!full.body.to_string().contains("secret"));
+
+        // An admin uploaded it: who teaches the course is still in charge.
+        let admin = server.person(Role::Admin).await;
+        let lesson = server.lesson(&owner, course, false).await;
+        let asset = server.asset(&admin, lesson).await;
+        let path = format!("/api/v1/assets/{asset}");
+        assert_eq!(server.get(&path, Some(&owner)).await.expect(200).body["filename"], "lecture.mp4");
+        server.get(&path, Some(&learner)).await.expect(404);
+        server.delete(&path, &owner).await.expect(204);
+        server.delete(&path, &owner).await.expect(204);
+        assert_eq!(server.get(&path, Some(&owner)).await.body["state"], "deleted");
+    })
+    .await;
+}
