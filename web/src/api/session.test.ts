@@ -62,6 +62,15 @@ describe('Session', () => {
     expect(box.sent).toEqual(['refresh-0', 'refresh-1']);
   });
 
+  it('uses short-lived tokens for most of their life', async () => {
+    const { session, box } = setUp([() => json({ ...answer(1), expires_in: 30 }), () => json(answer(2))]);
+    await session.restore();
+    box.now = 19_000;
+    expect(await session.token()).toBe('access-1');
+    box.now = 21_000;
+    expect(await session.token()).toBe('access-2');
+  });
+
   it('does not refresh again for a token that was already replaced', async () => {
     const { session, box } = setUp([() => json(answer(1))]);
     await session.restore();

@@ -27,12 +27,12 @@ export interface SessionDoors {
   exclusive<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** An access token this close to its end is renewed before use, milliseconds. */
+/** An access token this close to its end is renewed before use, milliseconds; at most a third of its life. */
 const RENEW_BEFORE_MS = 20_000;
 
 export class Session {
   #state: SessionState = { status: 'restoring', user: null };
-  #access: { token: string; endsAt: number } | null = null;
+  #access: { token: string; renewAt: number } | null = null;
   #refreshing: Promise<string> | null = null;
   #listeners = new Set<() => void>();
   readonly #doors: SessionDoors;
@@ -66,7 +66,8 @@ export class Session {
 
   begin(answer: SessionAnswer, lasting?: boolean): void {
     this.#doors.storage.write(answer.refresh_token, lasting);
-    this.#access = { token: answer.access_token, endsAt: this.#doors.now() + answer.expires_in * 1000 };
+    const lifeMs = answer.expires_in * 1000;
+    this.#access = { token: answer.access_token, renewAt: this.#doors.now() + lifeMs - Math.min(RENEW_BEFORE_MS, lifeMs / 3) };
     this.#set({ status: 'signed_in', user: answer.user });
   }
 
@@ -92,7 +93,7 @@ export class Session {
 
   /** An access token good for some seconds, or null when nobody is signed in. */
   async token(): Promise<string | null> {
-    if (this.#access && this.#access.endsAt - this.#doors.now() > RENEW_BEFORE_MS) return this.#access.token;
+    if (this.#access && this.#doors.now() < this.#access.renewAt) return this.#access.token;
     if (this.#doors.storage.read() === null) return null;
     return this.refresh();
   }

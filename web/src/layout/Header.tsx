@@ -34,9 +34,9 @@ export function Header() {
               My courses
             </NavLink>
           )}
+          <UploadsIndicator />
         </nav>
         <div className="header-end">
-          <UploadsIndicator />
           {user && (
             <>
               <span className="header-user" title={user.email} data-testid="current-user">

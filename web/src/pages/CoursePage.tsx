@@ -1,6 +1,6 @@
 // One course: what it is about, its lessons in order, enroll and leave.
 
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from 'react-router';
 import { ApiError, messageFor } from '../api/problem';
 import { courseQuery, lessonsQuery, progressQuery } from '../api/queries';
@@ -22,12 +22,12 @@ export function CoursePage() {
   const course = useQuery(courseQuery(courseId));
   const lessons = useQuery(lessonsQuery(courseId));
   const progress = useQuery({ ...progressQuery(user?.id ?? ''), enabled: user !== null });
-  const queries = useQueryClient();
 
   if (course.isPending) return <PageSkeleton />;
   if (course.isError && !course.data) {
     if (course.error instanceof ApiError && course.error.status === 404) return <NotFoundPage />;
-    return <ErrorState title="The course could not be read" message={messageFor(course.error)} onRetry={() => void course.refetch()} />;
+    const retry = () => void Promise.all([course.refetch(), lessons.refetch()]);
+    return <ErrorState title="The course could not be read" message={messageFor(course.error)} onRetry={retry} />;
   }
 
   const { value } = course.data;
@@ -71,7 +71,7 @@ export function CoursePage() {
               <ErrorState
                 title="The lessons could not be read"
                 message={messageFor(lessons.error)}
-                onRetry={() => void queries.invalidateQueries({ queryKey: ['lessons', courseId] })}
+                onRetry={() => void lessons.refetch()}
               />
             )}
             {lessons.data && open.length === 0 && (

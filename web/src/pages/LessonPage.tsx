@@ -40,7 +40,8 @@ export function LessonPage() {
   const failed = [course, lesson].find((query) => query.isError && !query.data);
   if (failed) {
     if (failed.error instanceof ApiError && failed.error.status === 404) return <NotFoundPage />;
-    return <ErrorState title="The lesson could not be read" message={messageFor(failed.error)} onRetry={() => void failed.refetch()} />;
+    const retry = () => void Promise.all([course, lesson, lessons].filter((query) => query.isError).map((query) => query.refetch()));
+    return <ErrorState title="The lesson could not be read" message={messageFor(failed.error)} onRetry={retry} />;
   }
   const waiting = (user !== null && progress.isPending) || (playable && asset.isPending);
   if (!course.data || !lesson.data || waiting) return <PageSkeleton />;

@@ -64,22 +64,21 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
 
   return (
     <>
+      {onlySound && (
+        <div className="stage-art">
+          <CourseCover id={courseId} />
+          <Icon name="wave" size={56} />
+        </div>
+      )}
       <media-controller
         ref={controller}
         class={onlySound ? 'stage stage-audio' : 'stage'}
+        audio={onlySound ? '' : undefined}
         nohotkeys=""
-        autohide={onlySound ? '-1' : '3'}
+        autohide="3"
         tabIndex={-1}
       >
         <video ref={video} slot="media" playsInline preload="auto" data-testid="video" />
-        {onlySound && (
-          <div slot="poster" className="stage-art">
-            <CourseCover id={courseId} />
-            <span className="stage-wave">
-              <Icon name="wave" size={56} />
-            </span>
-          </div>
-        )}
         {trouble && (
           <div slot="top-chrome" className="stage-top" {...{ noautohide: '' }}>
             <TroubleBanner trouble={trouble} onRetry={retryNow} />

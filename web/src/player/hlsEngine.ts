@@ -31,7 +31,9 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
     startPosition: startSeconds,
     workerPath,
     capLevelToPlayerSize: true,
+    // Seconds ahead: enough for a tunnel, little enough that a lecture left early was not downloaded whole.
     maxBufferLength: 30,
+    maxMaxBufferLength: 60,
     backBufferLength: 60,
     keyLoadPolicy,
     xhrSetup(xhr, url) {

@@ -50,6 +50,7 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
     const stop = (error: ApiError | null) => {
       if (told) return;
       told = true;
+      remember();
       const wasPlaying = !element.paused;
       element.pause();
       session.stop();

@@ -90,6 +90,11 @@ function EditLesson() {
         </>
       }
     >
+      {course.data?.value.published_status === 'draft' && (
+        <p className="notice page-notice" data-testid="draft-course">
+          The course is a draft: learners see this lesson once you publish the <Link to={`/teach/courses/${courseId}`}>course</Link>.
+        </p>
+      )}
       <div className="edit-layout">
         {value.type === 'video' && (
           <section aria-labelledby="lecture">

@@ -34,16 +34,20 @@ export function ConfirmDialog({ open, title, message, confirmLabel, busy, onConf
         onCancel();
       }}
     >
-      <h2 id={`${id}-title`}>{title}</h2>
-      <p id={`${id}-message`}>{message}</p>
-      <div className="dialog-actions">
-        <button type="button" className="button button-quiet" onClick={onCancel}>
-          Cancel
-        </button>
-        <button type="button" className="button button-danger" disabled={busy} onClick={onConfirm} data-testid="confirm">
-          {confirmLabel}
-        </button>
-      </div>
+      {open && (
+        <>
+          <h2 id={`${id}-title`}>{title}</h2>
+          <p id={`${id}-message`}>{message}</p>
+          <div className="dialog-actions">
+            <button type="button" className="button button-quiet" onClick={onCancel}>
+              Cancel
+            </button>
+            <button type="button" className="button button-danger" disabled={busy} onClick={onConfirm} data-testid="confirm">
+              {confirmLabel}
+            </button>
+          </div>
+        </>
+      )}
     </dialog>
   );
 }

@@ -9,7 +9,7 @@ export function CourseCover({ id }: { id: string }) {
       <rect width="320" height="160" fill={`hsl(${hue} 34% 30%)`} />
       <g transform={`rotate(${turn} 160 80)`} fill="none" strokeWidth="13">
         {rings.map(({ x, y, r, light }) => (
-          <circle key={r} cx={x} cy={y} r={r} stroke={`hsl(${(hue + light) % 360} 42% ${34 + light / 2}%)`} />
+          <circle key={r} cx={x} cy={y} r={r} stroke={`hsl(${(hue + light / 3) % 360} 36% ${34 + light / 2}%)`} />
         ))}
       </g>
     </svg>

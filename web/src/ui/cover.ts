@@ -7,7 +7,7 @@ export interface Cover {
 }
 
 // Bottle green, sea, plum, brick, ochre, slate: calm together, and white text reads on each.
-const HUES = [163, 196, 318, 12, 38, 222];
+const HUES = [163, 192, 326, 10, 32, 220];
 
 export function coverFor(id: string): Cover {
   // FNV-1a, 32 bits.

@@ -26,8 +26,9 @@ export function useAsset(assetId: string, lessonId: string): AssetView {
     const follower = {
       onConnected: setConnected,
       onAsset(asset: Asset) {
+        const before = queries.getQueryData(assetQuery(assetId).queryKey);
         queries.setQueryData(assetQuery(assetId).queryKey, asset);
-        if (isFinal(asset.state)) {
+        if (before?.state !== asset.state) {
           void queries.invalidateQueries({ queryKey: ['lesson', lessonId] });
           void queries.invalidateQueries({ queryKey: ['lessons'] });
         }
