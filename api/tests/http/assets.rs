@@ -29,11 +29,11 @@ impl Events {
     /// The next event's data; `None` when the stream ended.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
+            if let Some(end) = self.buffer.find("\n\n") {
+                let event: String = self.buffer.drain(..end + 2).collect();
                 let data = event
                     .strip_prefix("event: asset\ndata: ")
                     .map(|data| serde_json::from_str(data).unwrap());
-                self.buffer = rest.to_owned();
                 match data {
                     Some(data) => return Some(data),
                     // A comment that keeps the connection alive.

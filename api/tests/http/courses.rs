@@ -132,7 +132,7 @@ async fn lists_are_walked_newest_first_without_gaps() {
 
         let taken = &published[2];
         server.enroll(&student, taken.parse().unwrap()).await;
-        assert_eq!(walk(&server, "mine=true", Some(&student)).await, [taken.clone()]);
+        assert_eq!(walk(&server, "mine=true", Some(&student)).await, std::slice::from_ref(taken));
         assert_eq!(walk(&server, "mine=true", Some(&owner)).await.len(), 23);
         assert_eq!(walk(&server, "mine=true", Some(&other)).await.len(), 1);
         assert!(walk(&server, "mine=true", Some(&admin)).await.is_empty());
