@@ -73,7 +73,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
       <media-controller
         ref={controller}
         class={onlySound ? 'stage stage-audio' : 'stage'}
-        audio={onlySound ? '' : undefined}
+        audio={onlySound}
         nohotkeys=""
         autohide="3"
         tabIndex={-1}
