@@ -3,7 +3,10 @@
 //! This is encryption, not authentication: a changed ciphertext decrypts to changed plaintext. Segments are served
 //! over TLS from immutable storage keys, and [`crate::check`] proves each one before it is published.
 
-use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
+use aes::cipher::{
+    Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser,
+    KeyInit, KeyIvInit, block_padding::Pkcs7, consts::U16,
+};
 use hkdf::Hkdf;
 use lectern_domain::keys::ContentKey;
 use sha2::Sha256;
@@ -49,10 +52,39 @@ pub fn encrypt_in_place(key: &ContentKey, iv: &Iv, segment: &mut Vec<u8>) {
     let clear = segment.len();
     let padding = BLOCK_BYTES - clear % BLOCK_BYTES;
     segment.reserve_exact(padding);
-    segment.resize(clear + padding, 0);
-    cbc::Encryptor::<aes::Aes128>::new(key.expose().into(), iv.into())
-        .encrypt_padded::<Pkcs7>(segment, clear)
-        .expect("the buffer has room for the padding");
+    // PKCS#7: each byte of the padding is its length (RFC 5652, 6.3).
+    segment.resize(clear + padding, padding as u8);
+    let (blocks, _) = segment.as_chunks_mut();
+    aes::Aes128::new(key.expose().into()).encrypt_with_backend(Chain { iv, blocks });
+}
+
+/// The chain of CBC (NIST SP 800-38A, 6.2). `cbc::Encryptor` makes the same bytes, but passes the block before through
+/// memory; each block waits for it, and that costs a sixth of the speed.
+struct Chain<'a> {
+    iv: &'a Iv,
+    blocks: &'a mut [[u8; BLOCK_BYTES]],
+}
+
+impl BlockSizeUser for Chain<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Chain<'_> {
+    #[expect(
+        clippy::inline_always,
+        reason = "the AES instructions are only enabled in the function that calls this"
+    )]
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let mut chain = Block::<aes::Aes128>::from(*self.iv);
+        for block in self.blocks {
+            for (chained, clear) in chain.iter_mut().zip(&*block) {
+                *chained ^= clear;
+            }
+            backend.encrypt_block((&mut chain).into());
+            *block = chain.into();
+        }
+    }
 }
 
 /// Decrypts a segment where it stands and cuts the padding off. After an error the buffer's content is undefined.
