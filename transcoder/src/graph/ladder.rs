@@ -92,7 +92,10 @@ impl Ladder {
         for (position, rung) in settings.rungs.iter().enumerate() {
             let scale = element("videoconvertscale")?;
             scale.set_property("add-borders", false);
+            // Cubic, with the filter a little narrower than the ratio asks for: measured closest to the source over
+            // the steps of a ladder.
             scale.set_property_from_str("method", "catrom");
+            scale.set_property("sharpness", 1.1);
             let caps = gst_video::VideoCapsBuilder::new()
                 .format(gst_video::VideoFormat::I420)
                 .width(rung.width as i32)
@@ -262,17 +265,19 @@ fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst:
         (rung.buffer_bits * 1_000 / rung.max_bps.max(1)).min(10_000) as u32,
     );
     encoder.set_property("key-int-max", KEYINT_INFINITE);
-    encoder.set_property("threads", threads(rung, position));
+    encoder.set_property("threads", threads(position));
+    // The lookahead runs in the encoder's own thread: a thread for it costs processor time and more frames in flight.
+    encoder.set_property("sync-lookahead", 0);
     encoder.set_property("qos", false);
     encoder.set_property("option-string", format!("crf={:.2}:scenecut=0:open-gop=0:force-cfr=0", rung.crf));
     Ok(encoder)
 }
 
-/// Encoder threads of a rung. Rungs already run side by side, so only the largest is worth more than one.
-fn threads(rung: &Rung, position: usize) -> u32 {
+/// Encoder threads of a rung. Rungs already run side by side, and every thread of an encoder holds frames of its own,
+/// so the largest gets half the cores, as it does half the work, and the others one thread.
+fn threads(position: usize) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
-    let large = u64::from(rung.width) * u64::from(rung.height) > 1_000_000;
-    if position == 0 && large && cores > 1 { cores.min(4) } else { 1 }
+    if position == 0 { (cores / 2).clamp(1, 4) } else { 1 }
 }
 
 fn collect(sink: &gst_app::AppSink, state: &Arc<Mutex<RungState>>) {

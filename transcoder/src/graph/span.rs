@@ -23,8 +23,9 @@ use super::{
     timeline,
 };
 
-/// Threads of the video decoder. More buy little: decoding is a tenth of the work and each holds frames.
-const DECODER_THREADS: i32 = 2;
+/// Threads of the video decoder. Decoding is a tenth of the work and runs beside the encoders; more threads would only
+/// hold more frames.
+const DECODER_THREADS: i32 = 1;
 
 /// Makes every rung of `span` into `folder`.
 pub(crate) fn transcode_span(
