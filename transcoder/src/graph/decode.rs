@@ -46,14 +46,21 @@ pub(super) fn kind_of(caps: &gst::CapsRef) -> Option<Kind> {
 
 /// A decoder for a parsed stream, best rank first, software only: a sandboxed child has no devices.
 pub(super) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
-    let kinds = gst::ElementFactoryType::DECODER;
-    gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL)
-        .into_iter()
-        .filter(|factory| {
-            !factory.metadata("klass").is_some_and(|class| class.contains("Hardware"))
-                && factory.can_sink_any_caps(caps)
-        })
-        .max_by_key(gst::prelude::PluginFeatureExtManual::rank)
+    let software: Vec<gst::ElementFactory> =
+        gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
+            .into_iter()
+            .filter(|factory| !factory.metadata("klass").is_some_and(|class| class.contains("Hardware")))
+            .collect();
+    let best = |fits: &dyn Fn(&gst::ElementFactory) -> bool| {
+        software
+            .iter()
+            .filter(|factory| fits(factory))
+            .max_by_key(|factory| gst::prelude::PluginFeatureExtManual::rank(*factory))
+            .cloned()
+    };
+    // First one that takes the stream as it is: a decoder for VP9 with transparency also overlaps with plain VP9. A
+    // parser that has not seen data yet offers several forms, of which a decoder need not take all.
+    best(&|factory| factory.can_sink_all_caps(caps)).or_else(|| best(&|factory| factory.can_sink_any_caps(caps)))
 }
 
 #[derive(Debug, Default)]

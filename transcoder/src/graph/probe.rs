@@ -37,6 +37,8 @@ struct Stream {
     kind: Option<Kind>,
     /// Stream times of its first packets, nanoseconds.
     times: Vec<i64>,
+    /// Packets that came without a time.
+    untimed: usize,
 }
 
 #[derive(Default)]
@@ -93,8 +95,12 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
         _ => false,
     };
     Ok(SourceInfo {
+        duration_ns: parsed.duration_ns.map(|duration| match parsed.container.as_str() {
+            // Counted from the zero of its timeline; elsewhere it is the length of what is there.
+            "video/quicktime" => duration.saturating_sub(start_ns),
+            _ => duration,
+        }),
         container: parsed.container,
-        duration_ns: parsed.duration_ns.map(|duration| duration.saturating_sub(start_ns)),
         start_ns,
         seekable,
         video,
@@ -199,7 +205,7 @@ fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>
     let kind = pad.current_caps().or_else(|| Some(pad.query_caps(None))).and_then(|caps| kind_of(&caps));
     let mut seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
     let position = seen.streams.len();
-    seen.streams.push(Stream { pad: pad.clone(), kind, times: Vec::new() });
+    seen.streams.push(Stream { pad: pad.clone(), kind, times: Vec::new(), untimed: 0 });
     drop(seen);
     let shared = Arc::clone(parsing);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
@@ -211,7 +217,9 @@ fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>
                 let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
                 segment.to_stream_time_full(pts).map(signed_ns)
             });
-            seen.streams[position].times.extend(time);
+            let stream = &mut seen.streams[position];
+            stream.untimed += usize::from(time.is_none());
+            stream.times.extend(time);
         }
         gst::PadProbeReturn::Ok
     });
@@ -240,7 +248,9 @@ fn found_video(stream: &mut Stream, caps: gst::Caps, ended: bool) -> FoundVideo 
         .map(|rate| Ratio::new(rate.numer() as u32, rate.denom() as u32));
     stream.times.sort_unstable();
     let settled = if ended { stream.times.len() } else { stream.times.len().saturating_sub(REORDERED) };
-    let frame_rate = frame_rate(declared, &stream.times[..settled]);
+    // Containers that time keyframes only (AVI) have a constant rate by design.
+    let measurable = if stream.untimed == 0 { settled } else { 0 };
+    let frame_rate = frame_rate(declared, &stream.times[..measurable]);
     FoundVideo { caps, orientation, frame_rate }
 }
 
