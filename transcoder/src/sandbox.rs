@@ -64,10 +64,11 @@ fn bound(limits: &Limits) -> Result<(), SandboxError> {
     };
     set(Resource::Core, 0)?;
     set(Resource::Data, limits.memory_bytes)?;
-    set(Resource::Cpu, limits.cpu_seconds)?;
     set(Resource::Fsize, limits.file_bytes)?;
     set(Resource::Nofile, OPEN_FILES)?;
-    Ok(())
+    // The first limit's signal says which limit it was; the second, which kills, says nothing.
+    let processor = Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 5) };
+    setrlimit(Resource::Cpu, processor).map_err(refused("rlimit"))
 }
 
 /// An empty network namespace, where permitted. The call filter forbids sockets anyway; this is a second wall.

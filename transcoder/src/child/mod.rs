@@ -18,6 +18,8 @@ use lectern_domain::{
 use serde::{Deserialize, Serialize};
 
 pub use run::{ChildError, Launch, run};
+#[doc(hidden)]
+pub use serve::confine;
 pub use serve::main;
 
 /// A piece of media work. Paths are local; folders exist and belong to the job alone.

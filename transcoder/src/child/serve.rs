@@ -30,6 +30,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Locks the calling process in as a child does. For the test that tries to get out.
+#[doc(hidden)]
+pub fn confine(
+    source: &std::path::Path,
+    folder: &std::path::Path,
+    limits: &super::Limits,
+) -> Result<(), String> {
+    sandbox::lock_in(source, Some(folder), limits).map_err(|error| error.to_string())
+}
+
 fn serve() -> Result<(), String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;

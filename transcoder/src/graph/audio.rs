@@ -25,7 +25,7 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, OnProgress, Running, STALL,
-    decode::{Chain, Decoding, Kind, stream_time},
+    decode::{Chain, Decoding, Kind, presented},
     element, measure,
     mux::{self, AccessUnit, Muxing},
     timeline,
@@ -56,7 +56,7 @@ pub(crate) fn transcode_audio(
         .field("channels", plan.channels as i32)
         .build();
     let after = vec![element("audioconvert")?, element("audioresample")?];
-    let chain = Chain { threads: 1, after, caps: raw };
+    let chain = Chain { threads: 1, unpadded: false, after, caps: raw };
     let decoding = Decoding::open(path, Kind::Audio, plan.track, &chain)?;
     decoding.play()?;
     let rate = u64::from(plan.sample_rate);
@@ -76,7 +76,7 @@ pub(crate) fn transcode_audio(
         }
         let Some(encoder) = encoding.as_mut() else { continue };
         let mut skip = 0;
-        if let Some(time) = stream_time(&sample) {
+        if let Some(time) = presented(&sample, &source.container) {
             let place = timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate);
             let off = place - written as i64;
             let first = written == 0;

@@ -92,7 +92,7 @@ fn read_some(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
 mod tests {
     use super::*;
 
-    fn atom(kind: &[u8; 4], body: usize) -> Vec<u8> {
+    fn atom(kind: &[u8], body: usize) -> Vec<u8> {
         let mut bytes = ((body + 8) as u32).to_be_bytes().to_vec();
         bytes.extend(kind);
         bytes.resize(body + 8, 0);

@@ -6,7 +6,7 @@ use gstreamer as gst;
 
 use super::{
     MediaFailure, OnProgress,
-    decode::{Chain, Decoding, Kind, stream_time},
+    decode::{Chain, Decoding, Kind, presented},
 };
 
 /// Decoded buffers of a file's first track (frames of video, blocks of sound) and how long they play.
@@ -20,23 +20,24 @@ pub(crate) struct Counted {
 
 /// Counts the first video track, or the first audio track of a file without picture.
 pub(crate) fn count(path: &Path, progress: OnProgress<'_>) -> Result<Counted, MediaFailure> {
-    match count_kind(path, Kind::Video, "video/x-raw") {
-        Err(failure) if failure.code == lectern_domain::failure::FailureCode::SourceNoTracks => {
-            count_kind(path, Kind::Audio, "audio/x-raw")
-        }
-        counted => counted,
-    }
-    .inspect(|_| progress(1.0))
+    let (kind, caps) = match super::probe(path)?.video {
+        Some(_) => (Kind::Video, "video/x-raw"),
+        None => (Kind::Audio, "audio/x-raw"),
+    };
+    let counted = count_kind(path, kind, caps)?;
+    progress(1.0);
+    Ok(counted)
 }
 
 fn count_kind(path: &Path, kind: Kind, caps: &str) -> Result<Counted, MediaFailure> {
-    let chain = Chain { threads: 0, after: Vec::new(), caps: gst::Caps::builder(caps).build() };
+    let chain =
+        Chain { threads: 0, unpadded: false, after: Vec::new(), caps: gst::Caps::builder(caps).build() };
     let decoding = Decoding::open(path, kind, 0, &chain)?;
     decoding.play()?;
     let (mut buffers, mut first, mut end) = (0, i64::MAX, i64::MIN);
     while let Some(sample) = decoding.next()? {
         buffers += 1;
-        if let Some(time) = stream_time(&sample) {
+        if let Some(time) = presented(&sample, "") {
             let duration =
                 sample.buffer().and_then(gst::BufferRef::duration).map_or(0, gst::ClockTime::nseconds);
             first = first.min(time);

@@ -11,7 +11,7 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use lectern_domain::failure::FailureCode;
+use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
 use super::{MediaFailure, Running, STALL, element};
 
@@ -60,7 +60,8 @@ pub(super) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     };
     // First one that takes the stream as it is: a decoder for VP9 with transparency also overlaps with plain VP9. A
     // parser that has not seen data yet offers several forms, of which a decoder need not take all.
-    best(&|factory| factory.can_sink_all_caps(caps)).or_else(|| best(&|factory| factory.can_sink_any_caps(caps)))
+    best(&|factory| factory.can_sink_all_caps(caps))
+        .or_else(|| best(&|factory| factory.can_sink_any_caps(caps)))
 }
 
 #[derive(Debug, Default)]
@@ -76,12 +77,15 @@ struct Opening {
 pub(super) struct Decoding {
     pub(super) pipeline: Running,
     sink: gst_app::AppSink,
+    opening: Arc<Mutex<Opening>>,
 }
 
 /// How the wanted track is treated between its decoder and the sink.
 pub(super) struct Chain {
     /// Threads of a video decoder; 0 lets it choose.
     pub(super) threads: i32,
+    /// Whether frames lie in memory row by row without padding. `deinterlace` of GStreamer 1.22 reads others askew.
+    pub(super) unpadded: bool,
     /// Elements after the decoder, in order.
     pub(super) after: Vec<gst::Element>,
     /// What the sink accepts.
@@ -109,7 +113,7 @@ impl Decoding {
         pipeline.add_many(&elements)?;
         gst::Element::link_many([&source, &parse])?;
         gst::Element::link_many(&elements)?;
-        let (head, threads) = (elements[0].clone(), chain.threads);
+        let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
 
         let opening = Arc::new(Mutex::new(Opening::default()));
         let shared = Arc::clone(&opening);
@@ -124,7 +128,9 @@ impl Decoding {
             if pad_kind != kind || position != index as usize || opening.linked {
                 return;
             }
-            match link(&pipeline, pad, &caps, &head, threads) {
+            match decoder(&caps, threads, unpadded, &shared)
+                .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head))
+            {
                 Ok(()) => opening.linked = true,
                 Err(failure) => opening.failure = Some(failure),
             }
@@ -134,7 +140,7 @@ impl Decoding {
             shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
         });
 
-        let decoding = Self { pipeline: Running(pipeline), sink };
+        let decoding = Self { pipeline: Running(pipeline), sink, opening };
         decoding.pipeline.0.set_state(gst::State::Paused).map_err(|_| {
             decoding
                 .pipeline
@@ -143,20 +149,17 @@ impl Decoding {
         })?;
         let deadline = Instant::now() + STALL;
         loop {
+            if let Some(failure) = decoding.error() {
+                return Err(failure);
+            }
             {
-                let mut opening = opening.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(failure) = opening.failure.take() {
-                    return Err(failure);
-                }
+                let opening = decoding.opening.lock().unwrap_or_else(PoisonError::into_inner);
                 if opening.complete && !opening.linked {
                     return Err(MediaFailure::new(
                         FailureCode::SourceNoTracks,
                         format!("expected {kind:?} track {index}, found {:?}", opening.found),
                     ));
                 }
-            }
-            if let Some(failure) = decoding.pipeline.error() {
-                return Err(failure);
             }
             let (result, state, _) = decoding.pipeline.0.state(gst::ClockTime::from_mseconds(20));
             if result.is_ok() && state == gst::State::Paused {
@@ -179,7 +182,7 @@ impl Decoding {
         }
         let deadline = Instant::now() + STALL;
         loop {
-            if let Some(failure) = self.pipeline.error() {
+            if let Some(failure) = self.error() {
                 return Err(failure);
             }
             let (result, _, _) = self.pipeline.0.state(gst::ClockTime::from_mseconds(20));
@@ -194,9 +197,11 @@ impl Decoding {
 
     /// Lets data flow.
     pub(super) fn play(&self) -> Result<(), MediaFailure> {
-        self.pipeline.0.set_state(gst::State::Playing).map(|_| ()).map_err(|_| {
-            self.pipeline.error().unwrap_or_else(|| MediaFailure::internal("the decoding graph stops"))
-        })
+        self.pipeline
+            .0
+            .set_state(gst::State::Playing)
+            .map(|_| ())
+            .map_err(|_| self.error().unwrap_or_else(|| MediaFailure::internal("the decoding graph stops")))
     }
 
     /// The next decoded buffer, or none at the end of the source.
@@ -208,7 +213,7 @@ impl Decoding {
             {
                 return Ok(Some(sample));
             }
-            if let Some(failure) = self.pipeline.error() {
+            if let Some(failure) = self.error() {
                 return Err(failure);
             }
             if self.sink.is_eos() {
@@ -224,37 +229,98 @@ impl Decoding {
     }
 }
 
-/// Stream time of a sample's start in nanoseconds; negative before the container's zero, none without a timestamp.
-pub(super) fn stream_time(sample: &gst::Sample) -> Option<i64> {
-    let pts = sample.buffer()?.pts()?;
+impl Decoding {
+    /// The first thing that went wrong. A graph for decoding that does not fit together was given a stream that its
+    /// decoder cannot handle.
+    fn error(&self) -> Option<MediaFailure> {
+        let own = self.opening.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
+        own.or_else(|| self.pipeline.error())
+    }
+}
+
+/// Refuses pictures whose declared size is not acceptable before there is memory for them. A container may declare a
+/// small picture and the stream a huge one, at its beginning or later.
+fn watch_size(decoder: &gst::Element, opening: &Arc<Mutex<Opening>>) {
+    let Some(pad) = decoder.static_pad("src") else { return };
+    let opening = Arc::clone(opening);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let side = |field: &str| {
+            event
+                .caps()
+                .structure(0)
+                .and_then(|structure| structure.get::<i32>(field).ok())
+                .map(|side| side.max(0) as u32)
+        };
+        match (side("width"), side("height")) {
+            (Some(width), Some(height)) if !picture_is_acceptable(width, height) => {
+                let failure = MediaFailure::new(
+                    FailureCode::SourceDimensions,
+                    format!("{width}x{height} pixels in the stream"),
+                );
+                opening.lock().unwrap_or_else(PoisonError::into_inner).failure.get_or_insert(failure);
+                gst::PadProbeReturn::Drop
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+/// When a sample is presented on its container's timeline, nanoseconds; negative before the container's zero, none
+/// without a timestamp.
+pub(super) fn presented(sample: &gst::Sample, container: &str) -> Option<i64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    segment.to_stream_time_full(pts).map(signed_ns)
+    let times = Times::of(sample.buffer()?.pts()?, segment)?;
+    Some(times.on(container))
+}
+
+/// The two readings of a timestamp.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// As written in the container.
+    written: i64,
+    /// As the demuxer places it, which honours edit lists.
+    placed: i64,
+}
+
+impl Times {
+    pub(super) fn of(pts: gst::ClockTime, segment: &gst::FormattedSegment<gst::ClockTime>) -> Option<Self> {
+        Some(Self { written: pts.nseconds() as i64, placed: signed_ns(segment.to_stream_time_full(pts)?) })
+    }
+
+    /// The one that holds for a container. Matroska has no edit lists, and `matroskademux` of GStreamer 1.22 places its
+    /// first packet at zero and the next ones as they are written.
+    pub(super) fn on(self, container: &str) -> i64 {
+        match container {
+            "video/x-matroska" | "video/webm" | "audio/x-matroska" | "audio/webm" => self.written,
+            _ => self.placed,
+        }
+    }
 }
 
 /// A signed clock time as nanoseconds.
-pub(super) fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
+fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
     match time {
         gst::Signed::Positive(time) => time.nseconds() as i64,
         gst::Signed::Negative(time) => -(time.nseconds() as i64),
     }
 }
 
-fn link(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
+/// The decoder for a stream, set up; none for a stream that is not compressed.
+fn decoder(
     caps: &gst::Caps,
-    head: &gst::Element,
     threads: i32,
-) -> Result<(), MediaFailure> {
-    let into =
-        head.static_pad("sink").ok_or_else(|| MediaFailure::internal("an element without a sink pad"))?;
-    let raw = caps.structure(0).is_some_and(|structure| structure.name().ends_with("/x-raw"));
-    if raw {
-        return pad.link(&into).map(|_| ()).map_err(MediaFailure::internal);
+    unpadded: bool,
+    opening: &Arc<Mutex<Opening>>,
+) -> Result<Option<gst::Element>, MediaFailure> {
+    if caps.structure(0).is_some_and(|structure| structure.name().ends_with("/x-raw")) {
+        return Ok(None);
     }
-    let unsupported =
-        |detail: String| MediaFailure::new(FailureCode::SourceCodecUnsupported, format!("{detail}: {caps}"));
-    let factory = decoder_for(caps).ok_or_else(|| unsupported("no installed decoder".into()))?;
+    let factory = decoder_for(caps).ok_or_else(|| {
+        MediaFailure::new(FailureCode::SourceCodecUnsupported, format!("no installed decoder: {caps}"))
+    })?;
     let decoder = factory.create().build()?;
     if decoder.has_property("max-threads") {
         decoder.set_property("max-threads", threads);
@@ -266,12 +332,34 @@ fn link(
     if decoder.has_property("output-corrupt") {
         decoder.set_property("output-corrupt", true);
     }
-    pipeline.add(&decoder)?;
-    let decoder_in =
-        decoder.static_pad("sink").ok_or_else(|| MediaFailure::internal("a decoder without a sink pad"))?;
-    pad.link(&decoder_in)
-        .map_err(|error| unsupported(format!("{} refuses the stream ({error})", factory.name())))?;
-    decoder.link(head)?;
-    decoder.sync_state_with_parent()?;
+    if unpadded && decoder.has_property("direct-rendering") {
+        decoder.set_property("direct-rendering", false);
+    }
+    watch_size(&decoder, opening);
+    Ok(Some(decoder))
+}
+
+fn link(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    decoder: Option<&gst::Element>,
+    head: &gst::Element,
+) -> Result<(), MediaFailure> {
+    let first = decoder.unwrap_or(head);
+    if let Some(decoder) = decoder {
+        pipeline.add(decoder)?;
+        decoder.link(head)?;
+    }
+    let into =
+        first.static_pad("sink").ok_or_else(|| MediaFailure::internal("an element without a sink pad"))?;
+    pad.link(&into).map_err(|error| {
+        MediaFailure::new(
+            FailureCode::SourceCodecUnsupported,
+            format!("{} refuses the stream ({error})", first.name()),
+        )
+    })?;
+    if let Some(decoder) = decoder {
+        decoder.sync_state_with_parent()?;
+    }
     Ok(())
 }

@@ -89,7 +89,8 @@ fn from_bus(error: &gst::message::Error) -> MediaFailure {
             _ => FailureCode::SourceCorrupt,
         }
     } else if let Some(kind) = cause.kind::<gst::CoreError>() {
-        if kind == gst::CoreError::MissingPlugin {
+        // Elements that cannot agree on a format were given one that nobody here handles.
+        if matches!(kind, gst::CoreError::MissingPlugin | gst::CoreError::Negotiation) {
             FailureCode::SourceCodecUnsupported
         } else {
             FailureCode::Internal

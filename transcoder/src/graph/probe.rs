@@ -19,7 +19,7 @@ use lectern_domain::{
 use super::{
     MediaFailure, Running, STALL,
     container::{Outline, outline},
-    decode::{Chain, Decoding, Kind, decoder_for, kind_of, signed_ns, stream_time},
+    decode::{Chain, Decoding, Kind, Times, decoder_for, kind_of, presented},
     element,
     span::raw_video,
 };
@@ -35,8 +35,8 @@ const REORDERED: usize = 16;
 struct Stream {
     pad: gst::Pad,
     kind: Option<Kind>,
-    /// Stream times of its first packets, nanoseconds.
-    times: Vec<i64>,
+    /// Times of its first packets.
+    times: Vec<Times>,
     /// Packets that came without a time.
     untimed: usize,
 }
@@ -74,7 +74,7 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
     let mut start = parsed.audio.iter().map(|found| found.start).min();
     let mut video = None;
     if let Some(found) = parsed.video {
-        let (track, first) = first_frame(path, &found)?;
+        let (track, first) = first_frame(path, &found, &parsed.container)?;
         start = Some(start.map_or(first, |start| start.min(first)));
         video = Some(track);
     }
@@ -97,7 +97,7 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
     Ok(SourceInfo {
         duration_ns: parsed.duration_ns.map(|duration| match parsed.container.as_str() {
             // Counted from the zero of its timeline; elsewhere it is the length of what is there.
-            "video/quicktime" => duration.saturating_sub(start_ns),
+            "video/quicktime" | "video/x-matroska" | "video/webm" => duration.saturating_sub(start_ns),
             _ => duration,
         }),
         container: parsed.container,
@@ -117,7 +117,7 @@ struct FoundVideo {
 struct FoundAudio {
     track: AudioTrack,
     decodable: bool,
-    /// Stream time of the first packet.
+    /// Time of the first packet on the container's timeline.
     start: i64,
 }
 
@@ -186,13 +186,15 @@ fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
         .and_then(|caps| caps.structure(0).map(|structure| structure.name().to_string()))
         .unwrap_or_default();
     let duration_ns = running.0.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
-    let mut seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut video, mut audio) = (None, Vec::new());
-    for stream in &mut seen.streams {
+    for stream in &seen.streams {
         let Some(caps) = stream.pad.current_caps() else { continue };
         match stream.kind {
-            Some(Kind::Video) if video.is_none() => video = Some(found_video(stream, caps, ended)),
-            Some(Kind::Audio) => audio.push(found_audio(stream, &caps, audio.len() as u32)),
+            Some(Kind::Video) if video.is_none() => {
+                video = Some(found_video(stream, caps, &container, ended));
+            }
+            Some(Kind::Audio) => audio.push(found_audio(stream, &caps, &container, audio.len() as u32)),
             _ => {}
         }
     }
@@ -215,7 +217,7 @@ fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>
             let time = info.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| {
                 let event = pad.sticky_event::<gst::event::Segment>(0)?;
                 let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
-                segment.to_stream_time_full(pts).map(signed_ns)
+                Times::of(pts, &segment)
             });
             let stream = &mut seen.streams[position];
             stream.untimed += usize::from(time.is_none());
@@ -234,7 +236,7 @@ fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>
     }
 }
 
-fn found_video(stream: &mut Stream, caps: gst::Caps, ended: bool) -> FoundVideo {
+fn found_video(stream: &Stream, caps: gst::Caps, container: &str, ended: bool) -> FoundVideo {
     let mut orientation = Orientation::Upright;
     each_tag(&stream.pad, |tags| {
         if let Some(method) = gst_video::VideoOrientationMethod::from_tag(tags) {
@@ -246,11 +248,12 @@ fn found_video(stream: &mut Stream, caps: gst::Caps, ended: bool) -> FoundVideo 
         .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
         .filter(|rate| rate.numer() > 0 && rate.denom() > 0)
         .map(|rate| Ratio::new(rate.numer() as u32, rate.denom() as u32));
-    stream.times.sort_unstable();
-    let settled = if ended { stream.times.len() } else { stream.times.len().saturating_sub(REORDERED) };
+    let mut times: Vec<i64> = stream.times.iter().map(|time| time.on(container)).collect();
+    times.sort_unstable();
+    let settled = if ended { times.len() } else { times.len().saturating_sub(REORDERED) };
     // Containers that time keyframes only (AVI) have a constant rate by design.
     let measurable = if stream.untimed == 0 { settled } else { 0 };
-    let frame_rate = frame_rate(declared, &stream.times[..measurable]);
+    let frame_rate = frame_rate(declared, &times[..measurable]);
     FoundVideo { caps, orientation, frame_rate }
 }
 
@@ -282,7 +285,7 @@ fn frame_rate(declared: Option<Ratio>, times: &[i64]) -> Ratio {
     variable
 }
 
-fn found_audio(stream: &Stream, caps: &gst::Caps, index: u32) -> FoundAudio {
+fn found_audio(stream: &Stream, caps: &gst::Caps, container: &str, index: u32) -> FoundAudio {
     let structure = caps.structure(0);
     let number =
         |field: &str| structure.and_then(|structure| structure.get::<i32>(field).ok()).unwrap_or(0).max(0);
@@ -302,7 +305,7 @@ fn found_audio(stream: &Stream, caps: &gst::Caps, index: u32) -> FoundAudio {
             language,
         },
         decodable: raw || decoder_for(caps).is_some(),
-        start: stream.times.first().copied().unwrap_or(i64::MAX),
+        start: stream.times.first().map_or(i64::MAX, |time| time.on(container)),
     }
 }
 
@@ -331,12 +334,12 @@ fn upright_by(method: gst_video::VideoOrientationMethod) -> Orientation {
 }
 
 /// Decodes one frame, after its declared size has been accepted, and describes the track by it. Also returns the
-/// frame's stream time.
-fn first_frame(path: &Path, found: &FoundVideo) -> Result<(VideoTrack, i64), MediaFailure> {
+/// frame's time on the container's timeline.
+fn first_frame(path: &Path, found: &FoundVideo, container: &str) -> Result<(VideoTrack, i64), MediaFailure> {
     let structure = found.caps.structure(0).ok_or_else(|| MediaFailure::internal("a stream without caps"))?;
     let side = |field: &str| structure.get::<i32>(field).unwrap_or(0).max(0) as u32;
     accept(side("width"), side("height"))?;
-    let chain = Chain { threads: 1, after: Vec::new(), caps: raw_video() };
+    let chain = Chain { threads: 1, unpadded: false, after: Vec::new(), caps: raw_video() };
     let decoding = Decoding::open(path, Kind::Video, 0, &chain)?;
     decoding.play()?;
     let Some(sample) = decoding.next()? else {
@@ -374,7 +377,7 @@ fn first_frame(path: &Path, found: &FoundVideo) -> Result<(VideoTrack, i64), Med
         colorimetry: colorimetry.to_string(),
         hdr,
     };
-    Ok((track, stream_time(&sample).unwrap_or(0)))
+    Ok((track, presented(&sample, container).unwrap_or(0)))
 }
 
 fn accept(width: u32, height: u32) -> Result<(), MediaFailure> {

@@ -6,7 +6,7 @@
 //! after it, until the reordering depth is gained, and from there each frame at the time an earlier one is shown. So
 //! decode times rise strictly, no frame is decoded after it is shown, sample durations add up to the segment's length,
 //! no edit list is needed, and segments made by different jobs follow each other without a seam. (Negative composition
-//! offsets would do the same, but FFmpeg shows such tracks late by the largest of them, and so apart from the sound.)
+//! offsets would do the same, but `FFmpeg` shows such tracks late by the largest of them, and so apart from the sound.)
 
 /// Decode time and duration of one sample, in ticks, in decode order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, OnProgress,
-    decode::{Chain, Decoding, Kind, stream_time},
+    decode::{Chain, Decoding, Kind, presented},
     element,
     ladder::{Ladder, Settings},
     timeline,
@@ -105,7 +105,12 @@ fn open_at(
     scale: u32,
 ) -> Result<(Decoding, Option<gst::Sample>), MediaFailure> {
     let open = || -> Result<Decoding, MediaFailure> {
-        let chain = Chain { threads: DECODER_THREADS, after: corrections(track)?, caps: raw_video() };
+        let chain = Chain {
+            threads: DECODER_THREADS,
+            unpadded: track.interlaced,
+            after: corrections(track)?,
+            caps: raw_video(),
+        };
         Decoding::open(path, Kind::Video, 0, &chain)
     };
     let mut decoding = open()?;
@@ -145,7 +150,7 @@ fn open_at(
 
 /// Ticks of a frame on the asset's timeline.
 fn frame_time(sample: &gst::Sample, source: &SourceInfo, scale: u32) -> Option<i64> {
-    stream_time(sample).map(|time| timeline::to_ticks(time - source.start_ns as i64, scale))
+    presented(sample, &source.container).map(|time| timeline::to_ticks(time - source.start_ns as i64, scale))
 }
 
 /// Nominal distance of frames; a twenty-fifth of a second when the source declares none.
@@ -164,7 +169,8 @@ fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
     if track.interlaced {
         let deinterlace = element("deinterlace")?;
         deinterlace.set_property_from_str("mode", "interlaced");
-        deinterlace.set_property_from_str("method", "yadif");
+        // Not yadif: in GStreamer 1.22 it gives two frames the time of the second and shifts the rest.
+        deinterlace.set_property_from_str("method", "greedyh");
         // One frame out for each frame in: the cadence stays.
         deinterlace.set_property_from_str("fields", "top");
         after.push(deinterlace);

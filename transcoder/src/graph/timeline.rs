@@ -73,7 +73,7 @@ mod tests {
         for scale in [90_000, 24_000, 10_003, 48_000, 44_100] {
             for ticks in (0..5_000).chain([123_456_789, 3_888_000_000]) {
                 let ns = to_ns(ticks, scale);
-                assert_eq!(ns as u128 * u128::from(scale) / u128::from(SECOND_NS), u128::from(ticks));
+                assert_eq!(u128::from(ns) * u128::from(scale) / u128::from(SECOND_NS), u128::from(ticks));
                 assert_eq!(to_ticks(ns as i64, scale), ticks as i64);
             }
         }

@@ -1,0 +1,13 @@
+//! The media child on real files: drawn with FFmpeg, transcoded by the child, judged by decoding with FFmpeg.
+//!
+//! `fixtures` draws sources, `child` runs the child as the product does, `oracle` measures. To add a format: a line in
+//! `sources`; a way to break: a line in `hostile`.
+
+mod child;
+mod fixtures;
+mod hostile;
+mod oracle;
+mod sandbox;
+mod sources;
+mod spans;
+mod sync;

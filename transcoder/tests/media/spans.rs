@@ -1,0 +1,88 @@
+//! Spans made by separate jobs fit together as if one job had made them.
+
+use lectern_domain::plan::PlanSettings;
+
+use crate::{
+    child::{Made, make},
+    fixtures::{H264, ffmpeg, picture, tone},
+    oracle,
+};
+
+fn cut(span_ms: u32) -> PlanSettings {
+    PlanSettings { segment_ms: 2_000, span_ms, ..PlanSettings::default() }
+}
+
+fn frames(made: &Made, rung: &str) -> Vec<oracle::Frame> {
+    oracle::frames(&made.join(rung))
+}
+
+#[test]
+fn cutting_elsewhere_gives_the_same_frames() {
+    let picture = picture("640x360", 30, 12.0);
+    let tone = tone(12.0);
+    // Keyframes that never fall on the grid, open GOPs, and a variable frame rate; all with reordering.
+    let off_grid = "-c:v libx264 -preset veryfast -bf 3 -g 47 -pix_fmt yuv420p -c:a aac";
+    let open = "-c:v libx264 -preset veryfast -x264-params open-gop=1:keyint=50:min-keyint=50:bframes=3 -pix_fmt yuv420p -c:a aac";
+    let vfr = "-vf select='not(mod(n,3))+gt(n,120)' -vsync vfr -c:v libx264 -preset veryfast -bf 3 -g 60 -pix_fmt yuv420p -c:a aac";
+    let sources = [
+        ("keyframes off the grid", ffmpeg(&format!("{picture} {tone} {off_grid}"), "mp4")),
+        ("open GOPs", ffmpeg(&format!("{picture} {tone} {open}"), "mp4")),
+        ("variable frame rate", ffmpeg(&format!("{picture} {tone} {vfr}"), "mp4")),
+        ("Matroska", ffmpeg(&format!("{picture} {tone} {off_grid}"), "mkv")),
+        ("intra only", ffmpeg(&format!("{picture} {H264} -g 1"), "mp4")),
+    ];
+    for (what, source) in sources {
+        let whole = make(&source, &cut(60_000)).unwrap();
+        assert_eq!(whole.plan.video.as_ref().unwrap().spans.len(), 1);
+        for span_ms in [2_000, 4_000] {
+            let parts = make(&source, &cut(span_ms)).unwrap();
+            assert!(parts.plan.video.as_ref().unwrap().spans.len() >= 3, "{what}");
+            for rung in whole.rungs() {
+                let (one, many) = (frames(&whole, &rung), frames(&parts, &rung));
+                assert_eq!(one, many, "{what} {rung} {span_ms}");
+                assert_eq!(whole.grid(&rung), parts.grid(&rung), "{what} {rung} {span_ms}");
+                let alike = oracle::ssim(&parts.join(&rung), &whole.join(&rung), "null");
+                assert!(alike > 0.97, "{what} {rung} {span_ms}: {alike}");
+                let inits: Vec<Vec<u8>> = parts
+                    .outputs
+                    .iter()
+                    .filter(|track| track.name == rung)
+                    .map(|track| std::fs::read(parts.folder.path().join(&track.init)).unwrap())
+                    .collect();
+                let init = std::fs::read(whole.folder.path().join(&whole.outputs[0].init)).unwrap();
+                if rung == whole.rungs()[0] {
+                    assert!(inits.iter().all(|other| *other == init), "{what} {rung}: init segments differ");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_follow_each_other_without_gaps() {
+    let source = ffmpeg(&format!("{} {H264} -g 30", picture("320x180", 30, 9.0)), "mp4");
+    let made = make(&source, &cut(4_000)).unwrap();
+    for name in made.rungs() {
+        let grid = made.grid(&name);
+        assert_eq!(grid.iter().map(|segment| segment.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4][..grid.len()]);
+        assert!(grid.windows(2).all(|pair| pair[0].1 + pair[0].2 == pair[1].1), "{grid:?}");
+        assert_eq!(grid.iter().map(|segment| segment.3).sum::<u32>(), 270);
+        let end = grid.last().map(|last| last.1 + last.2).unwrap();
+        assert_eq!(end, 9 * u64::from(made.outputs[0].timescale));
+    }
+}
+
+#[test]
+fn a_still_that_outlasts_segments_leaves_their_indexes_out() {
+    // Frames at 0 to 1 s, then one every 7 s: whole segments, and whole spans, in which no frame begins.
+    let still = "-vf select='lt(t,1)+not(mod(n,70))' -vsync vfr";
+    let source = ffmpeg(&format!("{} {still} {H264}", picture("320x180", 10, 22.0)), "mp4");
+    let expected: Vec<f64> = oracle::frames(&source).iter().map(|frame| frame.seconds).collect();
+    let made = make(&source, &cut(2_000)).unwrap();
+    let rung = &made.rungs()[0];
+    let times: Vec<f64> = frames(&made, rung).iter().map(|frame| frame.seconds).collect();
+    assert_eq!(times, expected);
+    let grid = made.grid(rung);
+    assert!(grid.windows(2).all(|pair| pair[0].1 + pair[0].2 == pair[1].1), "{grid:?}");
+    assert_eq!(grid.iter().map(|segment| segment.0).collect::<Vec<_>>(), [0, 3, 7, 10]);
+}
