@@ -13,7 +13,10 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
-use super::{MediaFailure, Running, STALL, element};
+use super::{
+    MediaFailure, Running, STALL, element,
+    entry::{self, Entry, SharedEntry},
+};
 
 /// How often a wait looks at the bus.
 const POLL: Duration = Duration::from_millis(100);
@@ -71,6 +74,8 @@ struct Opening {
     linked: bool,
     complete: bool,
     failure: Option<MediaFailure>,
+    /// Where the decoder has entered the stream.
+    entry: Option<SharedEntry>,
 }
 
 /// An open source that decodes one track.
@@ -131,7 +136,10 @@ impl Decoding {
             match decoder(&caps, threads, unpadded, &shared)
                 .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head))
             {
-                Ok(()) => opening.linked = true,
+                Ok(entry) => {
+                    opening.linked = true;
+                    opening.entry = entry;
+                }
                 Err(failure) => opening.failure = Some(failure),
             }
         });
@@ -202,6 +210,14 @@ impl Decoding {
             .set_state(gst::State::Playing)
             .map(|_| ())
             .map_err(|_| self.error().unwrap_or_else(|| MediaFailure::internal("the decoding graph stops")))
+    }
+
+    /// Where the decoder has entered the stream since it was opened or last sought; none for streams that need no
+    /// decoder.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = opening.entry.as_ref()?;
+        *entry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next decoded buffer, or none at the end of the source.
@@ -344,12 +360,13 @@ fn link(
     pad: &gst::Pad,
     decoder: Option<&gst::Element>,
     head: &gst::Element,
-) -> Result<(), MediaFailure> {
+) -> Result<Option<SharedEntry>, MediaFailure> {
     let first = decoder.unwrap_or(head);
     if let Some(decoder) = decoder {
         pipeline.add(decoder)?;
         decoder.link(head)?;
     }
+    let entry = decoder.map(entry::watch);
     let into =
         first.static_pad("sink").ok_or_else(|| MediaFailure::internal("an element without a sink pad"))?;
     pad.link(&into).map_err(|error| {
@@ -361,5 +378,5 @@ fn link(
     if let Some(decoder) = decoder {
         decoder.sync_state_with_parent()?;
     }
-    Ok(())
+    Ok(entry)
 }

@@ -4,6 +4,7 @@ mod audio;
 mod container;
 mod count;
 mod decode;
+mod entry;
 mod ladder;
 mod measure;
 mod mux;

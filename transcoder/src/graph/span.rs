@@ -127,19 +127,36 @@ fn open_at(
     }
     // Deinterlacing looks at earlier fields: give it some, so that the cut does not show.
     let lead = if track.interlaced { SECOND_NS / 2 } else { 0 };
-    for back in [lead, SECOND_NS + lead, 10 * SECOND_NS, 60 * SECOND_NS] {
-        let target = (span.start_ns + source.start_ns).saturating_sub(back);
-        if !decoding.seek(target)? {
-            break;
-        }
+    let wanted = (span.start_ns + source.start_ns).saturating_sub(lead);
+    let mut target = wanted;
+    let mut further = [SECOND_NS, 10 * SECOND_NS, 60 * SECOND_NS].into_iter();
+    // Time of a sync sample that decoding cannot begin with.
+    let mut broken_at = None;
+    while decoding.seek(target)? {
         decoding.play()?;
         let first = decoding.next()?;
         let landed = first.as_ref().and_then(|sample| frame_time(sample, source, scale));
-        match (landed, first) {
-            (Some(ticks), first) if ticks <= start => return Ok((decoding, first)),
-            (_, Some(_)) => {}
-            // Nothing follows: the source ends before this span, or the seek went past the end.
-            (_, None) => decoding = open()?,
+        if landed.is_some_and(|ticks| ticks <= start) {
+            let entry =
+                decoding.entry().filter(|entry| !entry.whole).map(|entry| entry.times.on(&source.container));
+            match (entry, broken_at) {
+                // One sync sample earlier is enough: from the next one on, pictures are whole.
+                (Some(at), None) => broken_at = Some(at),
+                (Some(at), Some(broken)) if at >= broken => {}
+                _ => return Ok((decoding, first)),
+            }
+            // An index may go by decode times, which run ahead: a small step can lead to the same sample.
+            if target == 0 {
+                return Ok((decoding, first));
+            }
+            target = target.min(broken_at.unwrap_or(0).max(0) as u64).saturating_sub(SECOND_NS / 4);
+            continue;
+        }
+        let Some(back) = further.next() else { break };
+        target = wanted.saturating_sub(back);
+        if first.is_none() {
+            // The source ends before this span, or the seek went past its end.
+            decoding = open()?;
         }
     }
     decoding = open()?;

@@ -1,4 +1,4 @@
-//! The media child on real files: drawn with FFmpeg, transcoded by the child, judged by decoding with FFmpeg.
+//! The media child on real files: drawn with `ffmpeg`, transcoded by the child, judged by decoding with `ffmpeg`.
 //!
 //! `fixtures` draws sources, `child` runs the child as the product does, `oracle` measures. To add a format: a line in
 //! `sources`; a way to break: a line in `hostile`.
