@@ -79,7 +79,7 @@ fn turn_slides(source: &gst::Element, turn: impl Fn(usize) + Send + Sync + 'stat
         let next = count.fetch_add(1, Ordering::Relaxed) + 1;
         let slide_at = |buffer: u64| (buffer / (SLIDE_SECONDS * FRAMES_PER_SECOND)) as usize % SLIDES.len();
         turn(slide_at(next - 1));
-        if let Some(source) = colours.as_ref().and_then(|weak| weak.upgrade()) {
+        if let Some(source) = colours.as_ref().and_then(gst::glib::WeakRef::upgrade) {
             source.set_property("foreground-color", SLIDES[slide_at(next)].1);
         }
         gst::PadProbeReturn::Ok

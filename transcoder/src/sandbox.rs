@@ -32,7 +32,7 @@ pub(crate) enum SandboxError {
     Threads(usize),
     #[error(
         "this kernel has no Landlock, so a decoder could read every file; use a kernel with Landlock (5.13 or later), or \
-         accept the risk with allow_without_landlock (setting LECTERN__TRANSCODER__ALLOW_WITHOUT_LANDLOCK=true)"
+         accept the risk with allow_without_landlock (setting LECTERN__TRANSCODE__ALLOW_UNCONFINED=true)"
     )]
     NoLandlock,
     #[error("{0}: {1}")]

@@ -114,6 +114,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Time from start to end.
     pub wall: Duration,
+    /// Time without any decoded or encoded buffer after which the work counts as stuck.
+    pub stall: Duration,
     /// Work on a kernel without Landlock, where the child could read every file of its user.
     #[serde(default)]
     pub allow_without_landlock: bool,
@@ -132,6 +134,7 @@ impl Limits {
             cpu_seconds: 4 * 3_600,
             file_bytes: 4 << 30,
             wall: Duration::from_hours(2),
+            stall: Duration::from_secs(90),
             allow_without_landlock: false,
         }
     }

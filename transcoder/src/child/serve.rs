@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Event, Order, Reply, Request, Usage};
+use super::{Event, Limits, Order, Reply, Request, Usage};
 use crate::{
     graph::{self, MediaFailure},
     sandbox,
@@ -32,11 +32,7 @@ pub fn main() -> ExitCode {
 
 /// Locks the calling process in as a child does. For the test that tries to get out.
 #[doc(hidden)]
-pub fn confine(
-    source: &std::path::Path,
-    folder: &std::path::Path,
-    limits: &super::Limits,
-) -> Result<(), String> {
+pub fn confine(source: &std::path::Path, folder: &std::path::Path, limits: &Limits) -> Result<(), String> {
     sandbox::lock_in(source, Some(folder), limits).map_err(|error| error.to_string())
 }
 
@@ -44,7 +40,8 @@ fn serve() -> Result<(), String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
     let order: Order = serde_json::from_str(&line).map_err(|error| format!("expected a request: {error}"))?;
-    let mut own = Own::open().map_err(|error| format!("/proc/self: {error}"))?;
+    let unreadable = |error| format!("/proc/self: {error}");
+    let (mut own, watched) = (Own::open().map_err(unreadable)?, Own::open().map_err(unreadable)?);
     graph::init().map_err(|error| error.to_string())?;
     let (source, folder) = match &order.request {
         Request::Probe { source } | Request::Decode { source } => (source, None),
@@ -55,19 +52,15 @@ fn serve() -> Result<(), String> {
     sandbox::lock_in(source, folder.map(std::path::PathBuf::as_path), &order.limits)
         .map_err(|error| error.to_string())?;
     end_with_parent()?;
+    end_when_stuck(watched, &order.limits)?;
 
     let mut reporter = Reporter { furthest: 0.0, last: None };
     let result = work(&order.request, &mut |done| reporter.report(done));
     let usage = own.usage();
     write_event(&match result {
         Ok(reply) => Event::Done { reply, usage },
-        Err(failure) => {
-            let MediaFailure { code, detail } = failure;
-            // A library that is refused memory often reports damage instead.
-            let starved =
-                code != FailureCode::SourceTimeLimit && own.data_bytes() > order.limits.memory_bytes / 10 * 9;
-            let code = if starved { FailureCode::SourceMemoryLimit } else { code };
-            Event::Failed { code, detail, usage }
+        Err(MediaFailure { code, detail }) => {
+            Event::Failed { code: own.blame(code, &order.limits), detail, usage }
         }
     })
     .map_err(|error| format!("standard output: {error}"))
@@ -99,11 +92,37 @@ fn end_with_parent() -> Result<(), String> {
         .spawn(|| {
             let mut rest = [0u8; 16];
             while matches!(std::io::stdin().read(&mut rest), Ok(read) if read > 0) {}
-            // Not exit(): its handlers would wait for locks that working threads hold.
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            end_now();
         })
         .map(|_| ())
         .map_err(|error| format!("expected to start a thread: {error}"))
+}
+
+/// Ends this process, with an answer, when the work has not advanced for too long.
+fn end_when_stuck(mut own: Own, limits: &Limits) -> Result<(), String> {
+    let limits = limits.clone();
+    let watch = move || {
+        let (mut pulse, mut since) = (graph::pulse(), Instant::now());
+        loop {
+            std::thread::sleep(limits.stall / 8);
+            let now = graph::pulse();
+            if now != pulse {
+                (pulse, since) = (now, Instant::now());
+            } else if since.elapsed() >= limits.stall {
+                let code = own.blame(FailureCode::SourceTimeLimit, &limits);
+                let detail = format!("nothing was decoded or encoded for {} s", limits.stall.as_secs());
+                let _ = write_event(&Event::Failed { code, detail, usage: own.usage() });
+                end_now();
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("watch".into()).stack_size(256 << 10).spawn(watch);
+    thread.map(|_| ()).map_err(|error| format!("expected to start a thread: {error}"))
+}
+
+/// Not `exit()`: its handlers would wait for locks that working threads hold.
+fn end_now() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 struct Reporter {
@@ -151,8 +170,12 @@ impl Own {
         Usage { cpu_ms: ticks * 10, peak_rss_bytes: self.field("VmHWM:") }
     }
 
-    fn data_bytes(&mut self) -> u64 {
-        self.field("VmData:")
+    /// The likely reason of a failure: a library that is refused memory reports damage, or waits for a thread that
+    /// could not be started.
+    fn blame(&mut self, code: FailureCode, limits: &Limits) -> FailureCode {
+        // A thread's stack takes 8 MiB of address space at once.
+        let starved = self.field("VmData:") + (16 << 20) > limits.memory_bytes / 10 * 9;
+        if starved { FailureCode::SourceMemoryLimit } else { code }
     }
 
     /// A field of `/proc/self/status` that is given in kibibytes.

@@ -14,7 +14,7 @@ use gstreamer_app as gst_app;
 use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
 use super::{
-    MediaFailure, Running, STALL, element,
+    MediaFailure, Running, STALL, beat, element,
     entry::{self, Entry, SharedEntry},
 };
 
@@ -227,6 +227,7 @@ impl Decoding {
             if let Some(sample) =
                 self.sink.try_pull_sample(gst::ClockTime::from_nseconds(POLL.as_nanos() as u64))
             {
+                beat();
                 return Ok(Some(sample));
             }
             if let Some(failure) = self.error() {

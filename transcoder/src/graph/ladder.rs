@@ -26,7 +26,7 @@ use lectern_domain::{
 };
 
 use super::{
-    MediaFailure, Running, STALL, element, measure,
+    MediaFailure, Running, STALL, beat, element, measure,
     mux::{self, AccessUnit, Muxing},
     retime::decode_times,
     timeline,
@@ -316,6 +316,7 @@ impl RungState {
         if self.caps.is_none() {
             self.caps = sample.caps().map(gst::CapsRef::to_owned);
         }
+        beat();
         self.pending.push((ticks, buffer));
         Ok(gst::FlowSuccess::Ok)
     }

@@ -13,7 +13,10 @@ mod retime;
 mod span;
 mod timeline;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -59,6 +62,20 @@ impl From<std::io::Error> for MediaFailure {
 
 /// How far the work has come, 0 to 1. Called from one thread, never backwards.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(f64);
+
+/// Counts signs of life: decoded and encoded buffers.
+static PULSE: AtomicU64 = AtomicU64::new(0);
+
+/// A buffer came through.
+fn beat() {
+    PULSE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Changes as long as the work advances. Some waits are GStreamer's own and know no end (a queue whose thread could not
+/// be started, a state change that hangs); whoever runs the work must watch this.
+pub(crate) fn pulse() -> u64 {
+    PULSE.load(Ordering::Relaxed)
+}
 
 /// Without a frame, a packet or a written segment for this long, decoding is given up.
 pub(crate) const STALL: Duration = Duration::from_mins(1);

@@ -1,4 +1,4 @@
-//! Sources drawn with FFmpeg, kept between runs under the hash of the command that drew them.
+//! Sources drawn with `ffmpeg`, kept between runs under the hash of the command that drew them.
 
 use std::{
     path::{Path, PathBuf},

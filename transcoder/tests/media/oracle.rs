@@ -1,4 +1,4 @@
-//! What FFmpeg says about a file.
+//! What `ffmpeg` says about a file.
 
 use std::{path::Path, process::Command};
 

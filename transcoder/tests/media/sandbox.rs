@@ -93,9 +93,12 @@ fn limits_end_it_with_a_reason() {
     assert_eq!(ask(&request, short).unwrap_err().code(), FailureCode::SourceTimeLimit);
     let busy = Limits { cpu_seconds: 1, ..Limits::transcode() };
     assert_eq!(ask(&request, busy).unwrap_err().code(), FailureCode::SourceTimeLimit);
-    let tight = Limits { memory_bytes: 150 << 20, ..Limits::transcode() };
-    let error = ask(&request, tight).unwrap_err();
-    assert_eq!(error.code(), FailureCode::SourceMemoryLimit, "{error}");
+    for mebibytes in [100, 150, 200, 250, 300] {
+        let memory_bytes = mebibytes << 20;
+        let tight = Limits { memory_bytes, stall: Duration::from_secs(3), ..Limits::transcode() };
+        let error = ask(&request, tight).unwrap_err();
+        assert_eq!(error.code(), FailureCode::SourceMemoryLimit, "{mebibytes} MiB: {error}");
+    }
 }
 
 #[test]
