@@ -39,13 +39,16 @@ pub(crate) async fn run(config: &Config, command: Command) -> anyhow::Result<Exi
             eprint!("password (it will be visible): ");
         }
         let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| SecretString::from(line.trim_end_matches(['\r', '\n'])))
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map(|_| SecretString::from(line.trim_end_matches(['\r', '\n'])))
     })
     .await?
     .context("reading the password from standard input")?;
     let db = serve::open_database(config).await?;
     db.migrate().await?;
-    let user = lectern_api::create_user(&db, &SystemClock, &email, &name, &password, role).await?;
-    println!("made {user}, {} <{email}>", role.as_str());
+    let user = lectern_api::create_user(&db, &SystemClock, &email, &name, password, role).await?;
+    println!("made {}, {} <{email}>", user.id, role.as_str());
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,9 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use lectern_domain::{keys::Protection, plan::PlanSettings};
+use lectern_domain::keys::Protection;
+#[cfg(feature = "transcoder")]
+use lectern_domain::plan::PlanSettings;
 use lectern_platform::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,7 @@ macro_rules! section {
     ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
+        #[allow(clippy::struct_field_names, reason = "fields are named as the settings are")]
         pub(crate) struct $name { $(pub(crate) $field: $type),* }
     };
 }
@@ -55,6 +58,7 @@ section!(Transcode {
     span_ms: u32,
     max_duration_hours: u64,
     memory_limit_mib: u64,
+    stall_seconds: u64,
     allow_unconfined: bool,
 });
 section!(Package { protection: Protection });
@@ -93,13 +97,16 @@ impl Config {
         match file {
             Some(path) if !path.is_file() => bail!("there is no configuration file at {}", path.display()),
             Some(path) => layers = layers.merge(Toml::file_exact(path)),
-            None if Path::new("lectern.toml").is_file() => layers = layers.merge(Toml::file_exact("lectern.toml")),
+            None if Path::new("lectern.toml").is_file() => {
+                layers = layers.merge(Toml::file_exact("lectern.toml"));
+            }
             None => {}
         }
         layers = layers.merge(Env::prefixed("LECTERN__").split("__"));
         for pair in set {
-            let (key, value) =
-                pair.split_once('=').with_context(|| format!("expected --set section.key=value, got {pair:?}"))?;
+            let (key, value) = pair
+                .split_once('=')
+                .with_context(|| format!("expected --set section.key=value, got {pair:?}"))?;
             // Numbers and booleans as themselves, everything else as text.
             let line = [format!("{key} = {value}"), format!("{key} = {}", serde_json::Value::from(value))]
                 .into_iter()
@@ -117,12 +124,20 @@ impl Config {
             bail!("queue.url: expected \"local:\", got {:?}", self.queue.url);
         }
         if !PRESETS.contains(&self.transcode.preset.as_str()) {
-            bail!("transcode.preset: expected one of {}, got {:?}", PRESETS.join(", "), self.transcode.preset);
+            bail!(
+                "transcode.preset: expected one of {}, got {:?}",
+                PRESETS.join(", "),
+                self.transcode.preset
+            );
         }
-        for (name, value) in [("segment_ms", self.transcode.segment_ms), ("span_ms", self.transcode.span_ms)] {
+        for (name, value) in [("segment_ms", self.transcode.segment_ms), ("span_ms", self.transcode.span_ms)]
+        {
             if !(1_000..=600_000).contains(&value) {
                 bail!("transcode.{name}: expected 1000 to 600000 milliseconds, got {value}");
             }
+        }
+        if self.transcode.stall_seconds == 0 {
+            bail!("transcode.stall_seconds: expected 1 or more, got 0");
         }
         if !self.http.public_url.is_empty() {
             let url = url::Url::parse(&self.http.public_url).context("http.public_url")?;
@@ -153,6 +168,7 @@ impl Config {
         }
     }
 
+    #[cfg(feature = "transcoder")]
     /// What planning needs.
     pub(crate) fn plan_settings(&self) -> PlanSettings {
         PlanSettings {
@@ -163,6 +179,7 @@ impl Config {
         }
     }
 
+    #[cfg(feature = "transcoder")]
     /// How many media jobs run at the same time.
     pub(crate) fn media_slots(&self) -> usize {
         if self.transcode.slots > 0 {
@@ -171,4 +188,3 @@ impl Config {
         (std::thread::available_parallelism().map_or(1, std::num::NonZero::get) / 2).max(1)
     }
 }
-

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -85,14 +85,18 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
     let out = arguments.out.canonicalize()?;
     if std::fs::read_dir(&out)?.next().is_some() {
-        bail!("{} is not empty; give a folder that is, so that nothing of yours is overwritten", out.display());
+        bail!(
+            "{} is not empty; give a folder that is, so that nothing of yours is overwritten",
+            out.display()
+        );
     }
     let objects = DiskObjects::open(out.clone()).await?;
     let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&out)?;
     let bar = if arguments.json {
         ProgressBar::hidden()
     } else {
-        let style = ProgressStyle::with_template("{msg:12} [{bar:40}] {percent:>3} %  {elapsed} (eta {eta})")?;
+        let style =
+            ProgressStyle::with_template("{msg:12} [{bar:40}] {percent:>3} %  {elapsed} (eta {eta})")?;
         ProgressBar::new(1_000).with_style(style.progress_chars("=> "))
     };
     let mut settings = config.plan_settings();
@@ -104,20 +108,19 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
 
     bar.set_message("examining");
     let cancel = CancellationToken::new();
-    let probe = Launch {
-        limits: Limits { allow_without_landlock: config.transcode.allow_unconfined, ..Limits::probe() },
-        ..launch.clone()
-    };
+    let probe = Launch { limits: launch.limits.clone().for_probe(), ..launch.clone() };
     let done = child::run(&probe, &Request::Probe { source: source.clone() }, |_| {}, &cancel)
         .await
         .map_err(|error| sentence(&error))?;
     cost.add(done.usage);
     let Reply::Probed { info } = done.reply else { bail!("the child answered another question") };
-    let plan = plan(&info, &settings).map_err(|code| anyhow::anyhow!("{}: {}", code.as_str(), code.sentence()))?;
+    let plan =
+        plan(&info, &settings).map_err(|code| anyhow::anyhow!("{}: {}", code.as_str(), code.sentence()))?;
 
     bar.set_message("encoding");
     let slots = config.media_slots();
-    let (outputs, sources) = transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
+    let (outputs, sources) =
+        transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
 
     bar.set_message("packaging");
     let secret = AssetSecret::from_bytes(random_bytes());
@@ -173,6 +176,7 @@ pub(crate) fn launch(config: &Config, cache: &Path) -> anyhow::Result<Launch> {
         cache: cache.to_owned(),
         limits: Limits {
             memory_bytes: config.transcode.memory_limit_mib << 20,
+            stall: Duration::from_secs(config.transcode.stall_seconds),
             allow_without_landlock: config.transcode.allow_unconfined,
             ..Limits::transcode()
         },
@@ -201,7 +205,8 @@ async fn transcode(
         for span in &video.spans {
             let name = format!("span-{}", span.index);
             let (source, folder) = (source.to_owned(), work.join(&name));
-            let request = Request::Span { source, info: info.clone(), plan: video.clone(), span: *span, folder };
+            let request =
+                Request::Span { source, info: info.clone(), plan: video.clone(), span: *span, folder };
             requests.push((name, request, 1.0));
         }
     }
@@ -222,7 +227,8 @@ async fn transcode(
                 shares[at] = share * weight / total;
                 bar.set_position((shares.iter().sum::<f64>() * 950.0) as u64);
             };
-            let done = child::run(launch, request, report, &cancel).await.map_err(|error| sentence(&error))?;
+            let done =
+                child::run(launch, request, report, &cancel).await.map_err(|error| sentence(&error))?;
             cost.add(done.usage);
             let Reply::Made { output } = done.reply else { bail!("the child answered another question") };
             Ok((output, name.clone()))
@@ -242,11 +248,11 @@ fn write_key_file(path: &Path, secret: &AssetSecret, names: PackageKeys) -> anyh
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let mut file = std::fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        // A file that is there already may be readable by others, and the mode would not change that.
+        .create_new(true)
         .mode(0o600)
         .open(path)
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| format!("making the key file {}", path.display()))?;
     for name in [names.video, names.audio] {
         let key = secret.content_key(name.kid, name.period, name.class);
         writeln!(file, "{}:{}", name.kid.uuid().simple(), hex::encode(key.expose()))?;
@@ -267,4 +273,3 @@ fn own_usage() -> anyhow::Result<Usage> {
     // Linux counts these in hundredths of a second on every architecture it runs on here.
     Ok(Usage { cpu_ms: ticks * 10, peak_rss_bytes: peak_kib * 1_024 })
 }
-

@@ -91,8 +91,9 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = Config::load(cli.settings.config.as_deref(), &cli.settings.set)?;
-    let start_log =
-        || lectern_platform::telemetry::start(&config.log.filter, config.log.format).map_err(anyhow::Error::msg);
+    let start_log = || {
+        lectern_platform::telemetry::start(&config.log.filter, config.log.format).map_err(anyhow::Error::msg)
+    };
     match cli.command {
         Command::Serve => {
             start_log()?;

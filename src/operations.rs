@@ -8,18 +8,19 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use lectern_platform::{
-    objects::SharedObjects,
-    shutdown::Shutdown,
-    vault::Vault,
-};
+use lectern_domain::job::{JobKind, JobState};
+use lectern_platform::{objects::SharedObjects, shutdown::Shutdown, vault::Vault};
 use lectern_store::{Db, jobs};
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{NotForContentType, Predicate, SizeAbove},
+};
 
 /// What readiness depends on.
 #[derive(Clone)]
@@ -47,8 +48,10 @@ fn no_store(mut response: Response) -> Response {
 
 async fn ready(State(operations): State<Operations>) -> Response {
     let within = Duration::from_secs(2);
-    let database = tokio::time::timeout(within, operations.db.ping()).await.is_ok_and(|answer| answer.is_ok());
-    let objects = tokio::time::timeout(within, operations.objects.check()).await.is_ok_and(|answer| answer.is_ok());
+    let database =
+        tokio::time::timeout(within, operations.db.ping()).await.is_ok_and(|answer| answer.is_ok());
+    let objects =
+        tokio::time::timeout(within, operations.objects.check()).await.is_ok_and(|answer| answer.is_ok());
     let vault = match operations.vault.wrap("readiness", b"probe").await {
         Ok(wrapped) => operations.vault.unwrap("readiness", &wrapped).await.is_ok(),
         Err(_) => false,
@@ -64,7 +67,13 @@ async fn ready(State(operations): State<Operations>) -> Response {
 
 async fn render_metrics(State(operations): State<Operations>) -> Response {
     if let Ok(counts) = jobs::count_by_state(&operations.db).await {
-        for (kind, state, total) in counts {
+        // Every combination, so that one that is no longer there falls to 0 instead of staying as it was.
+        for (kind, state) in
+            JobKind::ALL.into_iter().flat_map(|kind| JobState::ALL.map(|state| (kind, state)))
+        {
+            let (kind, state) = (kind.as_str(), state.as_str());
+            let found = counts.iter().find(|(of, at, _)| of == kind && at == state);
+            let total = found.map_or(0, |(.., total)| *total);
             metrics::gauge!("lectern_jobs", "kind" => kind, "state" => state).set(total as f64);
         }
     }
@@ -77,14 +86,30 @@ async fn render_metrics(State(operations): State<Operations>) -> Response {
 pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    // Anybody can make methods up; each would be a time series.
+    let counted = match method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
     let path = lectern_license_server::redact_path(
         request.uri().path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str),
     );
     let response = next.run(request).await;
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1_000.0);
-    metrics::counter!("lectern_http_requests_total", "method" => method.to_string(), "status" => status.to_string())
+    let status = response.status().as_u16();
+    // Tenths are as fine as anybody reads.
+    let ms = (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
+    metrics::counter!("lectern_http_requests_total", "method" => counted, "status" => status.to_string())
         .increment(1);
-    let frequent = ["/media/", "/assets/", "/livez", "/readyz", "/metrics"].iter().any(|prefix| path.starts_with(prefix));
+    metrics::histogram!("lectern_http_request_seconds", "method" => counted).record(started.elapsed());
+    let frequent = ["/media/", "/assets/", "/livez", "/readyz", "/metrics"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix));
     if status >= 500 {
         tracing::warn!(%method, path, status, ms, "request");
     } else if frequent {
@@ -93,4 +118,27 @@ pub(crate) async fn log_request(request: Request, next: Next) -> Response {
         tracing::info!(%method, path, status, ms, "request");
     }
     response
+}
+
+/// Compresses texts: pages, JSON, playlists. Media is as small as it gets, events must not wait in a buffer, and a key
+/// must not share an answer with anything that its length could tell about.
+pub(crate) fn compression() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new().compress_when(
+        SizeAbove::new(1_024)
+            .and(NotForContentType::const_new("video/"))
+            .and(NotForContentType::const_new("audio/"))
+            .and(NotForContentType::const_new("image/"))
+            .and(NotForContentType::const_new("font/"))
+            .and(NotForContentType::const_new("application/octet-stream"))
+            .and(NotForContentType::SSE),
+    )
+}
+
+/// Where durations are counted, seconds. One set for requests of a millisecond, one for jobs of minutes.
+pub(crate) fn metrics_builder() -> Result<PrometheusBuilder, BuildError> {
+    let quick = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    let slow = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("lectern_job_seconds".into()), &slow)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &quick)
 }

@@ -1,6 +1,8 @@
 //! `lectern serve`: opens the doors, starts the roles, listens.
 
-use std::{fs::TryLockError, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+#[cfg(feature = "transcoder")]
+use std::path::Path;
+use std::{fs::TryLockError, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -19,7 +21,6 @@ use lectern_platform::{
     worker::{Handler, Wakeups, Workers},
 };
 use lectern_store::{Db, Engine};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
@@ -121,12 +122,15 @@ impl Server {
                 tracing::info!(jobs = left, "took over the jobs of a process that ended without a word");
             }
         }
-        start_workers(config, &doors, &workers, scratch)?;
+        workers.start_reaper();
+        start_packager(&doors, &workers);
+        #[cfg(feature = "transcoder")]
+        start_transcoder(config, &doors, &workers, &scratch)?;
         let router = routes(config, &doors, &workers).await?;
 
-        let listener = TcpListener::bind(&config.http.listen)
-            .await
-            .with_context(|| format!("listening on {}; set http.listen to another address", config.http.listen))?;
+        let listener = TcpListener::bind(&config.http.listen).await.with_context(|| {
+            format!("listening on {}; set http.listen to another address", config.http.listen)
+        })?;
         let url = format!("http://{}", listener.local_addr()?);
         let shutdown = workers.shutdown.clone();
         listen(listener, router, &shutdown);
@@ -159,31 +163,29 @@ struct Doors {
     playback: Arc<Keyring>,
 }
 
-fn start_workers(config: &Config, doors: &Doors, workers: &Workers, scratch: PathBuf) -> anyhow::Result<()> {
-    workers.start_reaper();
+fn start_packager(doors: &Doors, workers: &Workers) {
     let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
         db: doors.db.clone(),
         objects: doors.objects.clone(),
         vault: doors.vault.clone(),
     });
     workers.start(&packager, PACKAGER_SLOTS);
-    #[cfg(feature = "transcoder")]
-    {
-        let cache = config.data_dir.join("cache");
-        std::fs::create_dir_all(&cache)?;
-        let transcoder: Arc<dyn Handler> = Arc::new(lectern_transcoder::jobs::TranscoderJobs {
-            db: doors.db.clone(),
-            objects: doors.objects.clone(),
-            clock: doors.clock.clone(),
-            launch: crate::encode::launch(config, &cache.canonicalize()?)?,
-            scratch: scratch.canonicalize()?,
-            plan: config.plan_settings(),
-            protection: config.package.protection,
-        });
-        workers.start(&transcoder, config.media_slots());
-    }
-    #[cfg(not(feature = "transcoder"))]
-    drop(scratch);
+}
+
+#[cfg(feature = "transcoder")]
+fn start_transcoder(config: &Config, doors: &Doors, workers: &Workers, scratch: &Path) -> anyhow::Result<()> {
+    let cache = config.data_dir.join("cache");
+    std::fs::create_dir_all(&cache)?;
+    let transcoder: Arc<dyn Handler> = Arc::new(lectern_transcoder::jobs::TranscoderJobs {
+        db: doors.db.clone(),
+        objects: doors.objects.clone(),
+        clock: doors.clock.clone(),
+        launch: crate::encode::launch(config, &cache.canonicalize()?)?,
+        scratch: scratch.canonicalize()?,
+        plan: config.plan_settings(),
+        protection: config.package.protection,
+    });
+    workers.start(&transcoder, config.media_slots());
     Ok(())
 }
 
@@ -243,7 +245,7 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
         },
     );
     // One recorder per process; the demo starts a second server only after the first.
-    let metrics = PrometheusBuilder::new().install_recorder().context("starting metrics")?;
+    let metrics = operations::metrics_builder()?.install_recorder().context("starting metrics")?;
     let operations = operations::router(operations::Operations {
         db: doors.db.clone(),
         objects: doors.objects.clone(),
@@ -256,6 +258,7 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
         .merge(lectern_license_server::router(license))
         .merge(operations)
         .fallback(web::fallback)
+        .layer(operations::compression())
         .layer(axum::middleware::from_fn(operations::log_request))
         .layer(tower_http::catch_panic::CatchPanicLayer::new()))
 }

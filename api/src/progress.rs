@@ -60,8 +60,8 @@ async fn attended(state: &ApiState, caller: Caller, id: LessonId) -> Result<Less
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
     position_ms: i64,
-    #[serde(default)]
-    completed: bool,
+    /// Absent: as it was.
+    completed: Option<bool>,
 }
 
 pub(crate) async fn put(

@@ -2,7 +2,13 @@
 //!
 //! A refresh token is 256 random bits; only its SHA-256 is stored. Every token that began with one sign-in is of one
 //! family. Using a token twice means that two parties hold it, and nobody can tell which is the thief: the family is
-//! revoked. There is no grace for the loser of a race either; clients refresh one at a time.
+//! revoked.
+//!
+//! One exception, for answers that never arrive (a page reloaded while it refreshes): for [`GRACE`] after its use a
+//! token is answered again, as long as nothing that came from it was used. What was given out before is then revoked,
+//! and whoever shows it still ends the family: two parties are found out at the next refresh at the latest.
+
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -24,6 +30,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::ApiState;
+
+/// How long after its use a refresh token is answered once more.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// An account as its holder sees it.
 #[derive(Debug, Serialize)]
@@ -111,11 +120,23 @@ pub(crate) async fn refresh(state: &ApiState, token: &SecretString) -> Result<Se
     }
     // Read again: it may have been used while this transaction waited for the account.
     let held = accounts::refresh_token(&mut tx, &hash(token)).await?.ok_or_else(invalid)?;
+    if held.used_at.is_some_and(|used_at| now < used_at + GRACE)
+        && held.revoked_at.is_none()
+        && !accounts::successor_used(&mut tx, &held).await?
+    {
+        accounts::supersede(&mut tx, held.family, now).await?;
+        let session = issue(state, &mut tx, user, held.family).await?;
+        tx.commit().await?;
+        return Ok(session);
+    }
+    if held.used_at.is_some() || held.revoked_at.is_some() {
+        // Revoked but never used: superseded, or its family ended already and this changes nothing.
+        accounts::revoke_family(&mut tx, held.family, now).await?;
+        tx.commit().await?;
+    }
     if held.used_at.is_none() {
         return Err(invalid());
     }
-    accounts::revoke_family(&mut tx, held.family, now).await?;
-    tx.commit().await?;
     tracing::warn!(user = %held.user, family = %held.family, "refresh token used twice, family revoked");
     Err(Problem::new(
         StatusCode::UNAUTHORIZED,

@@ -140,6 +140,10 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Leased, Self::Done, Self::Failed, Self::Parked, Self::Cancelled];
+
     /// The name in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -154,9 +158,7 @@ impl JobState {
 
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Queued, Self::Leased, Self::Done, Self::Failed, Self::Parked, Self::Cancelled]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 

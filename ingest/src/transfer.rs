@@ -83,7 +83,7 @@ async fn run(
         }
     };
     let (offset, end) = receive(writer, upload.length_bytes, &mut body, hold, state.shutdown.soft()).await;
-    tracing::info!(
+    tracing::debug!(
         upload = %upload.id, asset = %upload.asset, from, offset, length = upload.length_bytes, end = end.as_str(),
         "upload received"
     );

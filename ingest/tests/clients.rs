@@ -209,7 +209,7 @@ async fn upload(client: Vec<String>, size: usize, part_bytes: u64, pauses: u32, 
                 met += 1;
             }
             Err(_) => {
-                assert!(started.elapsed() < Duration::from_secs(120), "the client does not come to an end")
+                assert!(started.elapsed() < Duration::from_mins(2), "the client does not come to an end");
             }
         }
     };

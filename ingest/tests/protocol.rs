@@ -9,6 +9,12 @@ use lectern_domain::{ids::UserId, keys::AssetSecret};
 use lectern_ingest::{IngestSettings, sweep};
 use lectern_store::{assets, testing::on_both_engines};
 
+/// Names and values.
+type Headers<'a> = [(&'a str, &'a str)];
+
+/// Status and code of a problem.
+type Refusal = (u16, &'static str);
+
 #[tokio::test]
 async fn options_tell_the_truth_to_clients_and_browsers() {
     on_both_engines(|db| async move {
@@ -107,7 +113,7 @@ async fn what_creation_refuses() {
         let long = format!("lesson_id {lesson},filename {}", base64(&vec![b'a'; 100_000]));
         let bad_base64 = format!("lesson_id {lesson},filename ***");
         let wrong_id = format!("lesson_id {}", base64(b"les_1"));
-        let table: &[(&str, &[(&str, &str)], u16, &str)] = &[
+        let table: &[(&str, &Headers<'_>, u16, &str)] = &[
             (
                 "no version",
                 &[("Tus-Resumable", ""), ("Upload-Length", "1"), ("Upload-Metadata", &good)],
@@ -265,53 +271,52 @@ async fn what_an_upload_refuses() {
         let house = House::open(db, settings()).await;
         let (path, _) = house.create(10).await;
         assert_eq!(house.patch(&path, 0, b"abc").await.status, 204);
-        let table: &[(&str, &str, &[(&str, &str)], &[u8], u16, &str)] = &[
-            ("PATCH", &path, &[("Upload-Offset", "3")], b"d", 415, "unsupported_media_type"),
+        let table: &[(&str, &str, &Headers<'_>, &[u8], Refusal)] = &[
+            ("PATCH", &path, &[("Upload-Offset", "3")], b"d", (415, "unsupported_media_type")),
             (
                 "PATCH",
                 &path,
                 &[("Upload-Offset", "3"), ("Content-Type", "text/plain")],
                 b"d",
-                415,
-                "unsupported_media_type",
+                (415, "unsupported_media_type"),
             ),
-            ("PATCH", &path, &[TUS_BODY], b"d", 400, "invalid_request"),
-            ("PATCH", &path, &[("Upload-Offset", "three"), TUS_BODY], b"d", 400, "invalid_request"),
-            ("PATCH", &path, &[("Upload-Offset", "-3"), TUS_BODY], b"d", 400, "invalid_request"),
-            ("PATCH", &path, &[("Upload-Offset", "2"), TUS_BODY], b"d", 409, "offset_mismatch"),
-            ("PATCH", &path, &[("Upload-Offset", "4"), TUS_BODY], b"d", 409, "offset_mismatch"),
-            ("PATCH", &path, &[("Upload-Offset", "3"), TUS_BODY], b"defghijkl", 413, "longer_than_announced"),
+            ("PATCH", &path, &[TUS_BODY], b"d", (400, "invalid_request")),
+            ("PATCH", &path, &[("Upload-Offset", "three"), TUS_BODY], b"d", (400, "invalid_request")),
+            ("PATCH", &path, &[("Upload-Offset", "-3"), TUS_BODY], b"d", (400, "invalid_request")),
+            ("PATCH", &path, &[("Upload-Offset", "2"), TUS_BODY], b"d", (409, "offset_mismatch")),
+            ("PATCH", &path, &[("Upload-Offset", "4"), TUS_BODY], b"d", (409, "offset_mismatch")),
+            (
+                "PATCH",
+                &path,
+                &[("Upload-Offset", "3"), TUS_BODY],
+                b"defghijkl",
+                (413, "longer_than_announced"),
+            ),
             (
                 "PATCH",
                 &path,
                 &[("Upload-Offset", "3"), ("Tus-Resumable", "2.0"), TUS_BODY],
                 b"d",
-                412,
-                "tus_version",
+                (412, "tus_version"),
             ),
-            ("GET", &path, &[], b"", 405, "method_not_allowed"),
-            ("PUT", &path, &[], b"", 405, "method_not_allowed"),
-            ("POST", &path, &[], b"", 405, "method_not_allowed"),
-            ("PATCH", "/uploads", &[], b"", 405, "method_not_allowed"),
-            ("POST", &path, &[("X-HTTP-Method-Override", "what ever")], b"", 400, "invalid_request"),
+            ("GET", &path, &[], b"", (405, "method_not_allowed")),
+            ("PUT", &path, &[], b"", (405, "method_not_allowed")),
+            ("POST", &path, &[], b"", (405, "method_not_allowed")),
+            ("PATCH", "/uploads", &[], b"", (405, "method_not_allowed")),
+            ("POST", &path, &[("X-HTTP-Method-Override", "what ever")], b"", (400, "invalid_request")),
             (
                 "PATCH",
                 "/uploads/upl_018f2f3a5c7b7cc3a1b2c3d4e5f60718",
                 &[("Upload-Offset", "0"), TUS_BODY],
                 b"a",
-                404,
-                "not_found",
+                (404, "not_found"),
             ),
-            ("DELETE", "/uploads/nonsense", &[], b"", 404, "not_found"),
-            ("DELETE", "/uploads/..%2f..%2fmaster.key", &[], b"", 404, "not_found"),
+            ("DELETE", "/uploads/nonsense", &[], b"", (404, "not_found")),
+            ("DELETE", "/uploads/..%2f..%2fmaster.key", &[], b"", (404, "not_found")),
         ];
-        for (method, path, headers, body, status, code) in table {
+        for (method, path, headers, body, refusal) in table {
             let answer = house.owner(method, path, headers, body).await;
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (*status, *code),
-                "{method} {path} {headers:?}"
-            );
+            assert_eq!((answer.status, answer.code().as_str()), *refusal, "{method} {path} {headers:?}");
         }
         assert_eq!(house.offset(&path).await, 3);
         // The method may be said in a header.

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Keyring {
         f.debug_struct("Keyring")
             .field("purpose", &self.purpose)
             .field("keys", &self.verifying.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

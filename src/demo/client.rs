@@ -35,7 +35,10 @@ impl Client {
     ) -> anyhow::Result<()> {
         let body = json!({"name": name, "email": email, "password": password, "role": role});
         let session = self.post("/api/v1/auth/register", body).await?;
-        self.access_token = session["access_token"].as_str().context("the session has no access token")?.to_owned();
+        session["access_token"]
+            .as_str()
+            .context("the session has no access token")?
+            .clone_into(&mut self.access_token);
         Ok(())
     }
 
@@ -48,7 +51,12 @@ impl Client {
         if path.starts_with('/') { format!("{}{path}", self.url) } else { path.to_owned() }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<(StatusCode, Value)> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
         let mut request = self.http.request(method.clone(), self.absolute(path));
         if !self.access_token.is_empty() {
             request = request.bearer_auth(&self.access_token);
@@ -98,7 +106,8 @@ impl Client {
         progress: impl Fn(u64),
     ) -> anyhow::Result<String> {
         let length = tokio::fs::metadata(file).await?.len();
-        let name = file.file_name().and_then(|name| name.to_str()).context("the file has no readable name")?;
+        let name =
+            file.file_name().and_then(|name| name.to_str()).context("the file has no readable name")?;
         let metadata = format!(
             "filename {},filetype {},lesson_id {}",
             STANDARD.encode(name),

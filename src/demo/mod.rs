@@ -54,14 +54,18 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
         // The proof is what it prints; the server's own lines only matter when something is wrong.
         config.log.filter = "warn".into();
     }
-    let server = match &arguments.url {
-        Some(_) => None,
-        None => {
-            lectern_platform::telemetry::start(&config.log.filter, config.log.format).map_err(anyhow::Error::msg)?;
-            Some(Server::start(&config).await?)
-        }
+    let server = if arguments.url.is_some() {
+        None
+    } else {
+        lectern_platform::telemetry::start(&config.log.filter, config.log.format)
+            .map_err(anyhow::Error::msg)?;
+        Some(Server::start(&config).await?)
     };
-    let url = arguments.url.clone().or_else(|| server.as_ref().map(|server| server.url.clone())).unwrap_or_default();
+    let url = arguments
+        .url
+        .clone()
+        .or_else(|| server.as_ref().map(|server| server.url.clone()))
+        .unwrap_or_default();
     println!("Lectern at {url}");
     let accounts = prove(&url, arguments.file.as_deref(), folder.path(), &config).await?;
     let Some(server) = server else { return Ok(ExitCode::SUCCESS) };
@@ -104,13 +108,12 @@ async fn prove(url: &str, file: Option<&Path>, folder: &Path, config: &Config) -
     let email = |who: &str| format!("{who}-{tag}@demo.example");
 
     let since = Instant::now();
-    let source = match file {
-        Some(file) => file.to_owned(),
-        None => {
-            let path = folder.join("Sample lecture.mp4");
-            write_sample(&path, SAMPLE_SECONDS).await?;
-            path
-        }
+    let source = if let Some(file) = file {
+        file.to_owned()
+    } else {
+        let path = folder.join("Sample lecture.mp4");
+        write_sample(&path, SAMPLE_SECONDS).await?;
+        path
     };
     told(&format!("a lecture of {:.1} MB is there", std::fs::metadata(&source)?.len() as f64 / 1e6), since);
 
@@ -131,7 +134,9 @@ async fn prove(url: &str, file: Option<&Path>, folder: &Path, config: &Config) -
         )
         .await?;
     let lesson_id = lesson["id"].as_str().context("the lesson has no id")?.to_owned();
-    instructor.patch(&format!("/api/v1/courses/{course_id}"), json!({"published_status": "published"})).await?;
+    instructor
+        .patch(&format!("/api/v1/courses/{course_id}"), json!({"published_status": "published"}))
+        .await?;
     let mut learner = Client::new(url)?;
     learner.register("Lee Learner", &email("learner"), &password, "student").await?;
     let mut stranger = Client::new(url)?;
@@ -219,7 +224,8 @@ async fn refusals(
     let (status, _) = learner.key(key_path, Some(token)).await?;
     ensure!(status == StatusCode::OK, "the enrolled learner's key request was answered {status}");
 
-    let (status, problem) = stranger.try_post(&format!("/api/v1/lessons/{lesson}/playback"), json!({})).await?;
+    let (status, problem) =
+        stranger.try_post(&format!("/api/v1/lessons/{lesson}/playback"), json!({})).await?;
     refused("a stranger who presses play", status, &problem["code"], StatusCode::FORBIDDEN, "not_enrolled")?;
     let (status, code) = learner.key(key_path, None).await?;
     refused("a key request without a token", status, &code, StatusCode::UNAUTHORIZED, "token_missing")?;

@@ -84,13 +84,13 @@ async fn track(
     let launch = crate::encode::launch(config, folder)?;
     let cancel = tokio_util::sync::CancellationToken::new();
     let done = child::run(&launch, &Request::Decode { source: path.clone() }, |_| {}, &cancel).await?;
-    let Reply::Decoded { buffers, duration_ms } = done.reply else { anyhow::bail!("the child answered another question") };
-    let promised: f64 = playlist.segments.values().map(|segment| segment.duration.duration().as_secs_f64()).sum();
+    let Reply::Decoded { buffers, duration_ms } = done.reply else {
+        anyhow::bail!("the child answered another question")
+    };
+    let promised: f64 =
+        playlist.segments.values().map(|segment| segment.duration.duration().as_secs_f64()).sum();
     let decoded = duration_ms as f64 / 1e3;
-    ensure!(
-        (promised - decoded).abs() < 0.2,
-        "{url} promises {promised:.3} s and decodes to {decoded:.3} s"
-    );
+    ensure!((promised - decoded).abs() < 0.2, "{url} promises {promised:.3} s and decodes to {decoded:.3} s");
     tokio::fs::remove_file(&path).await?;
     let name = url.path_segments().and_then(Iterator::last).unwrap_or_default();
     Ok(format!(

@@ -40,6 +40,13 @@ statements! {
     REVOKE_FAMILY = both(
         "UPDATE refresh_tokens SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL"
     );
+    USED_SINCE = both(
+        "SELECT * FROM refresh_tokens WHERE family_id = $1 AND id <> $2 AND used_at >= $3 LIMIT 1"
+    );
+    SUPERSEDE = both(
+        "UPDATE refresh_tokens SET revoked_at = $2 \
+         WHERE family_id = $1 AND used_at IS NULL AND revoked_at IS NULL"
+    );
     DELETE_EXPIRED_TOKENS = both("DELETE FROM refresh_tokens WHERE user_id = $1 AND expires_at <= $2");
 }
 
@@ -187,6 +194,19 @@ pub async fn refresh_token(tx: &mut Tx, hash: &[u8]) -> Result<Option<RefreshTok
 /// Marks a token as used. True for exactly one caller, and only while it is unused, unrevoked and unexpired.
 pub async fn use_refresh_token(tx: &mut Tx, token: Uuid, now: Timestamp) -> Result<bool, Error> {
     Ok(tx.execute(USE_TOKEN, args![token, now]).await? == 1)
+}
+
+/// Whether another token of its family was used when `token` was, or later: what came after `token` has arrived.
+pub async fn successor_used(tx: &mut Tx, token: &RefreshToken) -> Result<bool, Error> {
+    let Some(used_at) = token.used_at else { return Ok(false) };
+    let args = args![token.family, token.id, used_at];
+    Ok(tx.fetch_optional::<RefreshToken>(USED_SINCE, args).await?.is_some())
+}
+
+/// Revokes what a family has not used yet, and nothing else: a new token takes its place.
+pub async fn supersede(tx: &mut Tx, family: TokenFamilyId, now: Timestamp) -> Result<(), Error> {
+    tx.execute(SUPERSEDE, args![family, now]).await?;
+    Ok(())
 }
 
 /// Revokes every token of a family.

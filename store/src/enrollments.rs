@@ -33,11 +33,11 @@ statements! {
         "UPDATE entitlements SET ends_at = $3, updated_at = $3 \
          WHERE course_id = $1 AND user_id = $2 AND source = 'enrollment' AND (ends_at IS NULL OR ends_at > $3)"
     );
-    /// `completed` never goes back to false.
+    /// `completed` stays as it is where nothing is said of it.
     PUT_PROGRESS = both(
-        "INSERT INTO progress (user_id, lesson_id, position_ms, completed, updated_at) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO progress (user_id, lesson_id, position_ms, completed, updated_at) VALUES ($1, $2, $3, COALESCE($4, FALSE), $5) \
          ON CONFLICT (user_id, lesson_id) DO UPDATE SET position_ms = excluded.position_ms, \
-         completed = (progress.completed OR excluded.completed), updated_at = excluded.updated_at"
+         completed = COALESCE($4, progress.completed), updated_at = excluded.updated_at"
     );
     GET_PROGRESS = both(
         "SELECT p.*, l.course_id FROM progress p JOIN lessons l ON l.id = p.lesson_id \
@@ -105,7 +105,7 @@ pub struct Progress {
     pub course: CourseId,
     /// Milliseconds from the beginning.
     pub position_ms: u64,
-    /// Seen to the end once.
+    /// Seen to the end once, and not taken back.
     pub completed: bool,
     /// When it was last reported.
     pub updated_at: Timestamp,
@@ -123,13 +123,13 @@ impl FromRow for Progress {
     }
 }
 
-/// Stores where a learner is. A lesson once completed stays so.
+/// Stores where a learner is, and whether the lesson is completed if that is said.
 pub async fn put_progress(
     db: &Db,
     user: UserId,
     lesson: LessonId,
     position_ms: u64,
-    completed: bool,
+    completed: Option<bool>,
     now: Timestamp,
 ) -> Result<(), Error> {
     db.execute(PUT_PROGRESS, args![user, lesson, position_ms, completed, now]).await?;

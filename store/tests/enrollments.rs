@@ -120,12 +120,18 @@ async fn an_enrollment_rolled_back_entitles_to_nothing() {
 }
 
 #[tokio::test]
-async fn progress_goes_with_its_lesson_and_completed_stays() {
+async fn progress_goes_with_its_lesson_and_completed_stays_until_it_is_taken_back() {
     on_both_engines(|db| async move {
         let (owner, learner) = (person(&db, 1).await, person(&db, 2).await);
         let (course, lesson) = lesson(&db, owner).await;
         assert_eq!(enrollments::get_progress(&db, learner, lesson).await.unwrap(), None);
-        for (position_ms, completed, expected) in [(5, false, false), (9, true, true), (1, false, true)] {
+        for (position_ms, completed, expected) in [
+            (5, None, false),
+            (9, Some(true), true),
+            (1, None, true),
+            (2, Some(false), false),
+            (3, None, false),
+        ] {
             enrollments::put_progress(&db, learner, lesson, position_ms, completed, start()).await.unwrap();
             let found = enrollments::get_progress(&db, learner, lesson).await.unwrap().unwrap();
             assert_eq!((found.position_ms, found.completed, found.course), (position_ms, expected, course));

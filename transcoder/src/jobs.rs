@@ -26,7 +26,7 @@ use lectern_store::{
     pipeline::{Completion, JobFailure},
 };
 
-use crate::child::{self, ChildError, Launch, Limits, Reply, Request};
+use crate::child::{self, ChildError, Launch, Reply, Request};
 
 /// Does [`JobKind::Probe`], [`JobKind::TranscodeSpan`] and [`JobKind::TranscodeAudio`].
 #[derive(Debug, Clone)]
@@ -106,12 +106,7 @@ impl TranscoderJobs {
 
     async fn probe(&self, asset: &Asset, context: &JobContext) -> Result<Completion, JobFailure> {
         let source = self.source(asset.id).await?;
-        let limits = Limits {
-            memory_bytes: self.launch.limits.memory_bytes,
-            allow_without_landlock: self.launch.limits.allow_without_landlock,
-            ..Limits::probe()
-        };
-        let launch = Launch { limits, ..self.launch.clone() };
+        let launch = Launch { limits: self.launch.limits.clone().for_probe(), ..self.launch.clone() };
         let request = Request::Probe { source: source.path.clone() };
         let done = child::run(&launch, &request, |share| context.progress(share), context.cancelled())
             .await

@@ -7,6 +7,7 @@ use lectern_domain::account::Role;
 use lectern_store::{accounts, testing::on_both_engines};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{Answer, PASSWORD, Server};
 
@@ -168,19 +169,74 @@ async fn a_refresh_token_used_twice_ends_its_family_and_no_other() {
 }
 
 #[tokio::test]
-async fn of_many_refreshes_at_once_exactly_one_wins() {
+async fn an_answer_that_was_lost_is_given_again_for_ten_seconds() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let first = register(&server, "ada").await.text("refresh_token");
+        // Reloaded again and again while the answer is on its way.
+        for _ in 0..3 {
+            refresh(&server, &first).await.expect(200);
+            server.clock.advance(Duration::from_secs(3));
+        }
+        let arrived = refresh(&server, &first).await.expect(200).text("refresh_token");
+        server.clock.advance(Duration::from_mins(14));
+        let next = refresh(&server, &arrived).await.expect(200).text("refresh_token");
+        // From the first use on, not from the latest.
+        server.clock.advance(Duration::from_secs(10));
+        refresh(&server, &arrived).await.expect_code(401, "refresh_reused");
+        refresh(&server, &next).await.expect_code(401, "refresh_invalid");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_grace_ends_when_the_answer_has_arrived() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let first = register(&server, "ada").await.text("refresh_token");
+        let second = refresh(&server, &first).await.expect(200).text("refresh_token");
+        server.clock.advance(Duration::from_secs(1));
+        let third = refresh(&server, &second).await.expect(200).text("refresh_token");
+        refresh(&server, &first).await.expect_code(401, "refresh_reused");
+        for dead in [&second, &third] {
+            assert_eq!(refresh(&server, dead).await.status, 401);
+        }
+    })
+    .await;
+}
+
+/// A thief who is answered in the grace is found out when the owner refreshes with what the grace took away.
+#[tokio::test]
+async fn two_parties_in_the_grace_are_found_out() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let first = register(&server, "ada").await.text("refresh_token");
+        let owner = refresh(&server, &first).await.expect(200).text("refresh_token");
+        let thief = refresh(&server, &first).await.expect(200).text("refresh_token");
+        server.clock.advance(Duration::from_mins(14));
+        let thief = refresh(&server, &thief).await.expect(200).text("refresh_token");
+        refresh(&server, &owner).await.expect_code(401, "refresh_invalid");
+        refresh(&server, &thief).await.expect_code(401, "refresh_invalid");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_refreshes_at_once_exactly_one_token_lives() {
     on_both_engines(|db| async move {
         let server = Server::start(db).await;
         for round in 0..5 {
-            let token = register(&server, &format!("ada-{round}")).await.text("refresh_token");
+            let name = format!("ada-{round}");
+            let token = register(&server, &name).await.text("refresh_token");
             let answers = futures::future::join_all((0..12).map(|_| refresh(&server, &token))).await;
-            let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-            assert_eq!(won.len(), 1, "round {round}");
-            for answer in lost {
-                answer.expect_code(401, "refresh_reused");
+            let mut live = 0;
+            for answer in answers {
+                let hash = Sha256::digest(answer.expect(200).text("refresh_token"));
+                let mut tx = server.db.begin().await.unwrap();
+                let held = accounts::refresh_token(&mut tx, &hash).await.unwrap().unwrap();
+                live += u32::from(held.revoked_at.is_none() && held.used_at.is_none());
             }
-            // Two parties held it: what the winner got is revoked with the rest.
-            refresh(&server, &won[0].text("refresh_token")).await.expect_code(401, "refresh_invalid");
+            assert_eq!(live, 1, "round {round}");
         }
     })
     .await;
@@ -194,6 +250,7 @@ async fn a_token_issued_beside_a_revocation_does_not_survive_it() {
         for round in 0..10 {
             let first = register(&server, &format!("ada-{round}")).await.text("refresh_token");
             let second = refresh(&server, &first).await.expect(200).text("refresh_token");
+            server.clock.advance(Duration::from_secs(10));
             let (reused, rotated) = tokio::join!(refresh(&server, &first), refresh(&server, &second));
             reused.expect_code(401, "refresh_reused");
             if rotated.status == 200 {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 #[tokio::test]
-async fn positions_are_kept_and_completed_stays() {
+async fn positions_are_kept_and_completed_stays_until_it_is_taken_back() {
     on_both_engines(|db| async move {
         let server = Server::start(db).await;
         let owner = server.person(Role::Instructor).await;
@@ -26,8 +26,9 @@ async fn positions_are_kept_and_completed_stays() {
             (json!({ "position_ms": -5 }), 0, false),
             (json!({ "position_ms": i64::MAX }), 86_400_000, false),
             (json!({ "position_ms": 9_000, "completed": true }), 9_000, true),
-            (json!({ "position_ms": 10, "completed": false }), 10, true),
-            (json!({ "position_ms": 20 }), 20, true),
+            (json!({ "position_ms": 10 }), 10, true),
+            (json!({ "position_ms": 15, "completed": false }), 15, false),
+            (json!({ "position_ms": 20 }), 20, false),
         ] {
             let answer = put(body.clone()).await.expect(200);
             assert_eq!(answer.body["position_ms"], position, "{body}");
@@ -40,6 +41,7 @@ async fn positions_are_kept_and_completed_stays() {
             json!({ "position_ms": 1.5 }),
             json!({ "position_ms": "1" }),
             json!({ "position_ms": null }),
+            json!({ "position_ms": 1, "completed": "yes" }),
         ] {
             put(bad).await.expect_code(400, "invalid_request");
         }

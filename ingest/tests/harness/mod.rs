@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
@@ -227,11 +228,11 @@ impl House {
             ("Authorization", token.as_str()),
         ] {
             if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) && !value.is_empty() {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                write!(head, "{name}: {value}\r\n").unwrap();
             }
         }
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         head.push_str("\r\n");
         head

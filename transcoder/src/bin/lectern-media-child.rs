@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 }
 
 fn attempt(source: &Path, folder: &Path, secret: &Path, address: &str) -> ExitCode {
-    let limits = Limits { memory_bytes: 256 << 20, ..Limits::probe() };
+    let limits = Limits { memory_bytes: 256 << 20, ..Limits::transcode().for_probe() };
     if let Err(error) = child::confine(source, folder, &limits) {
         eprintln!("{error}");
         return ExitCode::FAILURE;

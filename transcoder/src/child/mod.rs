@@ -122,9 +122,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For probing: it reads an outline and decodes one frame.
-    pub fn probe() -> Self {
-        Self { cpu_seconds: 60, wall: Duration::from_mins(2), ..Self::transcode() }
+    /// These, with the time that probing may take: it reads an outline and decodes one frame.
+    pub fn for_probe(self) -> Self {
+        Self { cpu_seconds: 60, wall: Duration::from_mins(2), ..self }
     }
 
     /// For spans and audio tracks.

@@ -37,7 +37,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 pub(crate) fn probe(source: &Path) -> Result<SourceInfo, FailureCode> {
-    match ask(&Request::Probe { source: source.to_owned() }, Limits::probe()) {
+    match ask(&Request::Probe { source: source.to_owned() }, Limits::transcode().for_probe()) {
         Ok(Done { reply: Reply::Probed { info }, .. }) => Ok(info),
         Ok(other) => panic!("expected facts, got {other:?}"),
         Err(error) => {

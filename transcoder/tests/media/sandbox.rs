@@ -120,7 +120,10 @@ fn cancelling_kills_it() {
 fn a_program_that_is_no_child_is_a_fault_of_ours() {
     let request = Request::Probe { source: plain() };
     for program in ["/bin/false", "/bin/true", "/nonexistent/program"] {
-        let launch = lectern_transcoder::child::Launch { program: program.into(), ..launch(Limits::probe()) };
+        let launch = lectern_transcoder::child::Launch {
+            program: program.into(),
+            ..launch(Limits::transcode().for_probe())
+        };
         let error = block_on(run(&launch, &request, |_| {}, &CancellationToken::new())).unwrap_err();
         assert!(error.is_retryable(), "{program}: {error}");
         assert_eq!(error.code(), FailureCode::Internal);

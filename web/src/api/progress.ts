@@ -18,8 +18,9 @@ export function putProgress(lessonId: string, report: ProgressReport): Promise<P
   return request('PUT', `/progress/${lessonId}`, { body: report });
 }
 
-export async function markCompleted(lessonId: string, completed: boolean): Promise<void> {
-  await send('PUT', `/progress/${lessonId}`, { body: { position_ms: 0, completed } });
+/** Marks, or takes the mark back; the place in the lesson stays. */
+export async function markCompleted(lessonId: string, completed: boolean, positionMs: number): Promise<void> {
+  await send('PUT', `/progress/${lessonId}`, { body: { position_ms: positionMs, completed } });
 }
 
 /** The last report, sent while the page goes away: nobody waits for its answer. */

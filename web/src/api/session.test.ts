@@ -53,6 +53,18 @@ describe('Session', () => {
     expect(box.sent).toEqual([]);
   });
 
+  it('follows another tab that signs in or out', async () => {
+    const { session, box } = setUp([() => json(answer(8))], null);
+    await session.restore();
+    box.stored = 'refresh-7';
+    session.storageChanged();
+    await vi.waitFor(() => expect(session.state().status).toBe('signed_in'));
+    expect(box.sent).toEqual(['refresh-7']);
+    box.stored = null;
+    session.storageChanged();
+    expect(session.state().status).toBe('signed_out');
+  });
+
   it('refreshes once for many askers', async () => {
     const { session, box } = setUp([() => json(answer(1)), () => json(answer(2))]);
     await session.restore();

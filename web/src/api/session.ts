@@ -77,9 +77,11 @@ export class Session {
     this.#set({ status: 'signed_out', user: null });
   }
 
-  /** Another tab signed out. */
+  /** Another tab signed out, or in. */
   readonly storageChanged = (): void => {
-    if (this.#state.status === 'signed_in' && this.#doors.storage.read() === null) this.end();
+    const held = this.#doors.storage.read() !== null;
+    if (this.#state.status === 'signed_in' && !held) this.end();
+    if (this.#state.status === 'signed_out' && held) void this.restore();
   };
 
   refreshToken(): string | null {

@@ -1,7 +1,8 @@
 // The header: where to go, uploads under way, who is signed in.
 
-import { Link, NavLink, useNavigate } from 'react-router';
+import { Link, NavLink, useLocation, useNavigate } from 'react-router';
 import { signOut } from '../api/accounts';
+import { returnSearch } from '../session/returnPath';
 import { useSession } from '../session/useSession';
 import { toast } from '../ui/toasts';
 import { UploadsIndicator } from '../upload/UploadsIndicator';
@@ -10,6 +11,8 @@ import { Logo } from './Logo';
 export function Header() {
   const { user, status } = useSession();
   const navigate = useNavigate();
+  const location = useLocation();
+  const search = returnSearch(location.pathname, location.search);
 
   const leave = async () => {
     const done = signOut();
@@ -50,10 +53,10 @@ export function Header() {
           )}
           {!user && status === 'signed_out' && (
             <>
-              <NavLink to="/sign-in" className="nav-link" data-testid="nav-sign-in">
+              <NavLink to={{ pathname: '/sign-in', search }} className="nav-link" data-testid="nav-sign-in">
                 Sign in
               </NavLink>
-              <Link to="/register" className="button button-small header-register" data-testid="nav-register">
+              <Link to={{ pathname: '/register', search }} className="button button-small header-register" data-testid="nav-register">
                 Register
               </Link>
             </>

@@ -17,9 +17,11 @@ export function CataloguePage() {
   const mine = useInfiniteQuery({ ...myCoursesQuery(), enabled: user !== null });
 
   const enrolled = user ? (mine.data?.pages.flatMap((page) => page.items) ?? []).filter((course) => course.enrolled) : [];
-  const published = (catalogue.data?.pages.flatMap((page) => page.items) ?? []).filter(
-    (course) => course.published_status === 'published',
+  // What stands under "Your courses" is not shown twice.
+  const others = (catalogue.data?.pages.flatMap((page) => page.items) ?? []).filter(
+    (course) => course.published_status === 'published' && !course.enrolled,
   );
+  const nothingElse = enrolled.length > 0 && others.length === 0 && catalogue.isSuccess && !catalogue.hasNextPage;
   const teaches = user !== null && user.role !== 'student';
 
   return (
@@ -37,51 +39,53 @@ export function CataloguePage() {
           </ul>
         </section>
       )}
-      <section className="section" aria-labelledby="all">
-        <h2 id="all">{enrolled.length > 0 ? 'All courses' : 'Catalogue'}</h2>
-        {catalogue.isPending && <CardsSkeleton />}
-        {catalogue.isError && !catalogue.data && (
-          <ErrorState
-            title="The catalogue could not be read"
-            message={messageFor(catalogue.error)}
-            onRetry={() => void catalogue.refetch()}
-          />
-        )}
-        {catalogue.data && published.length === 0 && (
-          <EmptyState
-            title="No course is published yet"
-            message={teaches ? 'Make the first one, and publish it when it is ready.' : 'Come back soon: courses appear here when instructors publish them.'}
-            icon="play"
-            action={
-              teaches ? (
-                <Link className="button" to="/teach">
-                  Make a course
-                </Link>
-              ) : undefined
-            }
-          />
-        )}
-        {published.length > 0 && (
-          <ul className="course-grid" data-testid="catalogue">
-            {published.map((course) => (
-              <CourseCard key={course.id} course={course} />
-            ))}
-          </ul>
-        )}
-        {catalogue.hasNextPage && (
-          <p className="more">
-            <button
-              type="button"
-              className="button button-quiet"
-              disabled={catalogue.isFetchingNextPage}
-              onClick={() => void catalogue.fetchNextPage()}
-              data-testid="more-courses"
-            >
-              {catalogue.isFetchingNextPage ? 'Loading…' : 'Show more courses'}
-            </button>
-          </p>
-        )}
-      </section>
+      {!nothingElse && (
+        <section className="section" aria-labelledby="all">
+          <h2 id="all">{enrolled.length > 0 ? 'More courses' : 'Catalogue'}</h2>
+          {catalogue.isPending && <CardsSkeleton />}
+          {catalogue.isError && !catalogue.data && (
+            <ErrorState
+              title="The catalogue could not be read"
+              message={messageFor(catalogue.error)}
+              onRetry={() => void catalogue.refetch()}
+            />
+          )}
+          {catalogue.data && others.length === 0 && enrolled.length === 0 && (
+            <EmptyState
+              title="No course is published yet"
+              message={teaches ? 'Make the first one, and publish it when it is ready.' : 'Come back soon: courses appear here when instructors publish them.'}
+              icon="play"
+              action={
+                teaches ? (
+                  <Link className="button" to="/teach">
+                    Make a course
+                  </Link>
+                ) : undefined
+              }
+            />
+          )}
+          {others.length > 0 && (
+            <ul className="course-grid" data-testid="catalogue">
+              {others.map((course) => (
+                <CourseCard key={course.id} course={course} />
+              ))}
+            </ul>
+          )}
+          {catalogue.hasNextPage && (
+            <p className="more">
+              <button
+                type="button"
+                className="button button-quiet"
+                disabled={catalogue.isFetchingNextPage}
+                onClick={() => void catalogue.fetchNextPage()}
+                data-testid="more-courses"
+              >
+                {catalogue.isFetchingNextPage ? 'Loading…' : 'Show more courses'}
+              </button>
+            </p>
+          )}
+        </section>
+      )}
     </Page>
   );
 }

@@ -34,8 +34,11 @@ export function LessonPage() {
   const lessons = useQuery(lessonsQuery(courseId));
   const progress = useQuery({ ...progressQuery(user?.id ?? ''), enabled: user !== null });
   const playable = lesson.data?.asset ? isPlayable(lesson.data.asset.state) : false;
-  const assetId = lesson.data?.asset?.id ?? '';
-  const asset = useQuery({ ...assetQuery(assetId), enabled: playable, retry: false });
+  const teaches = user !== null && (user.id === course.data?.value.owner.id || user.role === 'admin');
+  const mayOpen = teaches || (course.data?.value.enrolled ?? false);
+  // Only for those who may see it: to others the server says nothing of an asset.
+  const readsAsset = playable && mayOpen;
+  const asset = useQuery({ ...assetQuery(lesson.data?.asset?.id ?? ''), enabled: readsAsset, retry: false });
 
   const failed = [course, lesson].find((query) => query.isError && !query.data);
   if (failed) {
@@ -43,11 +46,9 @@ export function LessonPage() {
     const retry = () => void Promise.all([course, lesson, lessons].filter((query) => query.isError).map((query) => query.refetch()));
     return <ErrorState title="The lesson could not be read" message={messageFor(failed.error)} onRetry={retry} />;
   }
-  const waiting = (user !== null && progress.isPending) || (playable && asset.isPending);
+  const waiting = (user !== null && progress.isPending) || (readsAsset && asset.isPending);
   if (!course.data || !lesson.data || waiting) return <PageSkeleton />;
 
-  const teaches = user !== null && (user.id === course.data.value.owner.id || user.role === 'admin');
-  const mayOpen = course.data.value.enrolled || teaches;
   const mark = progress.data?.get(lessonId);
   const durationMs = lesson.data.asset?.duration_ms ?? 0;
   const renditions = asset.data?.renditions ?? [];
@@ -66,7 +67,7 @@ export function LessonPage() {
     >
       <div className="lesson-layout">
         <div className="lesson-main">
-          {lesson.data.type === 'text' && mayOpen && <LessonText lesson={lesson.data} completed={mark?.completed ?? false} />}
+          {lesson.data.type === 'text' && mayOpen && <LessonText lesson={lesson.data} mark={mark} />}
           {lesson.data.type === 'text' && !mayOpen && <LessonLocked courseId={courseId} signedIn={user !== null} />}
           {lesson.data.type === 'video' && !playable && <LessonPreparing asset={lesson.data.asset ?? null} />}
           {lesson.data.type === 'video' && playable && !user && <LessonLocked courseId={courseId} signedIn={false} />}
@@ -84,7 +85,7 @@ export function LessonPage() {
           )}
           {lesson.data.type === 'video' && (durationMs > 0 || mark?.completed) && (
             <p className="muted lesson-meta">
-              {durationMs > 0 && <span>{duration(durationMs)}</span>}
+              {durationMs > 0 && <span>Lecture, {duration(durationMs)}</span>}
               {mark?.completed && (
                 <span className="badge badge-good" data-testid="completed">
                   Completed

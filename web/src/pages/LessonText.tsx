@@ -2,14 +2,15 @@
 
 import { useQueryClient } from '@tanstack/react-query';
 import { markCompleted } from '../api/progress';
-import type { Lesson } from '../api/types';
+import type { Lesson, Progress } from '../api/types';
 import { Icon } from '../ui/Icon';
 import { useTask } from '../ui/useTask';
 
-export function LessonText({ lesson, completed }: { lesson: Lesson; completed: boolean }) {
+export function LessonText({ lesson, mark }: { lesson: Lesson; mark: Progress | undefined }) {
+  const completed = mark?.completed ?? false;
   const queries = useQueryClient();
   const marking = useTask({
-    run: (done: boolean) => markCompleted(lesson.id, done),
+    run: (done: boolean) => markCompleted(lesson.id, done, mark?.position_ms ?? 0),
     onDone: () => queries.invalidateQueries({ queryKey: ['progress'] }),
   });
   return (

@@ -72,3 +72,15 @@ it('is silent after it was stopped', async () => {
   await vi.advanceTimersByTimeAsync(300_000);
   expect(sent).toEqual([]);
 });
+
+it('beats at once when nudged, unless a beat is fresh, and every 30 s from there', async () => {
+  const fresh = (ms: number) => ({ token: 't1', expires_at: at(ms + 120_000) });
+  const { session, sent } = begin([fresh(10_000), fresh(40_000)]);
+  await vi.advanceTimersByTimeAsync(500);
+  session.nudge();
+  await vi.advanceTimersByTimeAsync(9_500);
+  session.nudge();
+  session.nudge();
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(sent).toEqual(['t0@10000', 't1@40000']);
+});

@@ -5,6 +5,8 @@ import type { HeartbeatAnswer, PlaybackAnswer } from '../api/types';
 
 export const HEARTBEAT_MS = 30_000;
 const SOONEST_MS = 5_000;
+/** A beat younger than this answers for another one. */
+const FRESH_MS = 1_000;
 
 /** When to beat next, milliseconds from now: every 30 s, sooner for tokens that live shorter than a minute. */
 export function nextBeatMs(expiresAt: string, now: number): number {
@@ -24,6 +26,7 @@ export class PlaybackSession {
   #expiresAt: string;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
+  #beatAt = Date.now();
 
   constructor(
     readonly answer: PlaybackAnswer,
@@ -47,8 +50,16 @@ export class PlaybackSession {
     clearTimeout(this.#timer);
   }
 
+  /** Beats now instead of later, unless it just did: playing goes on after a pause, the tab is seen again. */
+  nudge(): void {
+    if (this.#stopped || Date.now() - this.#beatAt < FRESH_MS) return;
+    clearTimeout(this.#timer);
+    void this.beat().then(() => this.#schedule());
+  }
+
   /** One heartbeat. A refusal is reported; a lost connection or a fault is left to the next beat. */
   async beat(): Promise<void> {
+    this.#beatAt = Date.now();
     try {
       const answer = await this.needs.beat(this.answer.heartbeat_url, this.#token, this.needs.positionMs());
       this.#token = answer.token;
@@ -64,6 +75,7 @@ export class PlaybackSession {
 
   #schedule(): void {
     if (this.#stopped) return;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       void this.beat().then(() => this.#schedule());
     }, nextBeatMs(this.#expiresAt, Date.now()));

@@ -91,8 +91,16 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
       if (!event.persisted) endPlayback(answer.session_id, session.token);
     };
     addEventListener('pagehide', onPageHide);
+    // Access may have ended during a pause or behind another tab: known now, not half a minute later.
+    const onBack = () => {
+      if (document.visibilityState === 'visible') session.nudge();
+    };
+    element.addEventListener('play', onBack);
+    document.addEventListener('visibilitychange', onBack);
 
     return () => {
+      element.removeEventListener('play', onBack);
+      document.removeEventListener('visibilitychange', onBack);
       removeEventListener('pagehide', onPageHide);
       element.removeEventListener('timeupdate', remember);
       session.stop();

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { returnPath, signInPath } from './returnPath';
+import { returnPath, returnSearch, signInPath } from './returnPath';
 
 it.each([
   [null, '/'],
@@ -17,6 +17,8 @@ it.each([
 });
 
 it('survives the way through the sign-in page', () => {
-  const query = new URL(signInPath('/courses/a?b=c&d=e'), 'http://x').searchParams;
+  const query = new URL(signInPath('/courses/a', '?b=c&d=e'), 'http://x').searchParams;
   expect(returnPath(query.get('next'))).toBe('/courses/a?b=c&d=e');
+  expect(returnSearch('/register', `?${query}`)).toBe(`?${query}`);
+  expect(signInPath('/')).toBe('/sign-in');
 });

@@ -32,18 +32,20 @@ export function LessonsEditor({ courseId, lessons }: { courseId: string; lessons
       {lessons.length === 0 && !adding && (
         <EmptyState icon="play" title="No lessons yet" message="Add the first one, then upload its lecture." action={add} />
       )}
-      <ol className="lesson-list" data-testid="edit-lessons">
-        {lessons.map((lesson, index) => (
-          <EditableLesson
-            key={lesson.id}
-            lesson={lesson}
-            number={index + 1}
-            last={index === lessons.length - 1}
-            busy={moving.isPending}
-            onMove={(by) => moving.mutate({ from: index, to: index + by })}
-          />
-        ))}
-      </ol>
+      {lessons.length > 0 && (
+        <ol className="lesson-list" data-testid="edit-lessons">
+          {lessons.map((lesson, index) => (
+            <EditableLesson
+              key={lesson.id}
+              lesson={lesson}
+              number={index + 1}
+              last={index === lessons.length - 1}
+              busy={moving.isPending}
+              onMove={(by) => moving.mutate({ from: index, to: index + by })}
+            />
+          ))}
+        </ol>
+      )}
       {adding && <NewLessonForm courseId={courseId} onCancel={() => setAdding(false)} />}
       {lessons.length > 0 && !adding && <p>{add}</p>}
     </>

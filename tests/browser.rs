@@ -1,0 +1,76 @@
+//! The browser application in Chromium against the real program: `tests/browser/lectern.test.mjs`.
+//!
+//! Pictures of every page go to the folder in `LECTERN_SCREENSHOTS`, or to `browser` in cargo's folder for test files.
+
+mod harness;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use harness::{Server, draw, installed, run};
+
+/// Where Debian's package and others put it.
+const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/// Seconds of the lecture: six segments.
+const SECONDS: u32 = 24;
+const SPEECH: &str = "A straw in a glass of water looks broken. It is not. Light is slower in water than in air, and \
+    where it leaves the water it turns. Your eye does not know that. It follows the light straight back, and finds \
+    the straw where it is not. Today we ask how much the light turns, and why red turns less than violet. Take a \
+    glass, take a straw, and look from above while you listen.";
+
+/// A spoken lecture: 720p, so that it has three rungs.
+fn lecture(folder: &Path, speech: &Path) -> PathBuf {
+    run("espeak-ng", &["-w", &speech.display().to_string(), SPEECH]);
+    let title = folder.join("title.txt");
+    std::fs::write(&title, "Why a straw\nlooks broken").unwrap();
+    let (speech, title) = (speech.display(), title.display());
+    let arguments = format!(
+        "-f lavfi -i gradients=size=1280x720:rate=25:c0=0x17604c:c1=0x1c2b4a:speed=0.02:seed=7 -i {speech} \
+         -vf drawtext=textfile={title}:fontsize=84:fontcolor=white:line_spacing=24:x=96:y=200,\
+         drawtext=text='%{{pts\\:hms}}':fontsize=40:fontcolor=white@0.8:x=96:y=h-110,\
+         drawbox=x=96:y=430:w=180:h=8:color=white@0.6:t=fill -af apad -t {SECONDS} \
+         -c:v libx264 -preset ultrafast -crf 20 -g 50 -pix_fmt yuv420p -c:a aac -ar 48000"
+    );
+    draw::ffmpeg(folder, "Lecture 1, refraction.mp4", &arguments)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_job_in_a_browser() {
+    installed("tests/browser/node_modules/playwright-core");
+    let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
+    let chromium = chromium.expect("Chromium is missing: run `make test`, which installs it");
+    let folder = tempfile::tempdir().unwrap();
+    let speech = folder.path().join("speech.wav");
+    let file = lecture(folder.path(), &speech);
+    let pictures = std::env::var_os("LECTERN_SCREENSHOTS")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"), PathBuf::from);
+    std::fs::create_dir_all(&pictures).unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let page = reqwest::get(&server.url).await.unwrap();
+    assert!(
+        page.status().is_success(),
+        "the program has no browser application: run `make web`, then build it again"
+    );
+
+    let output = Command::new("node")
+        .args(["--test", "--test-reporter=spec", "lectern.test.mjs"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser"))
+        .env("LECTERN_URL", &server.url)
+        .env("LECTERN_LECTURE", &file)
+        .env("LECTERN_SPEECH", &speech)
+        .env("LECTERN_SCREENSHOTS", &pictures)
+        .env("LECTERN_CHROMIUM", chromium)
+        .stdin(Stdio::null())
+        .output()
+        .expect("node is missing: install Node 20.19 or newer");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "the browser test failed; pictures are in {}\n{told}\n{}",
+        pictures.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{told}");
+}
