@@ -11,6 +11,7 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
 use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
 use super::{
@@ -111,6 +112,9 @@ impl Decoding {
             .wait_on_eos(false)
             .build();
         sink.set_property("qos", false);
+        if kind == Kind::Video && !chain.unpadded {
+            accept_padding(&sink);
+        }
         // The head is what the decoder links to: the first element after it, or the sink itself.
         let mut elements = chain.after.clone();
         elements.push(sink.clone().upcast());
@@ -253,6 +257,20 @@ impl Decoding {
         let own = self.opening.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
         own.or_else(|| self.pipeline.error())
     }
+}
+
+/// Lets a decoder hand over its own memory, whose rows are padded. It copies every picture otherwise.
+fn accept_padding(sink: &gst_app::AppSink) {
+    let Some(pad) = sink.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PUSH, |_, info| {
+        match info.query_mut().map(gst::QueryRef::view_mut) {
+            Some(gst::QueryViewMut::Allocation(query)) => {
+                query.add_allocation_meta::<gst_video::VideoMeta>(None);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// Refuses pictures whose declared size is not acceptable before there is memory for them. A container may declare a

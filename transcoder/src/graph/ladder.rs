@@ -1,11 +1,9 @@
 //! All rungs at once: one raw frame in, one access unit per rung out.
 //!
 //! ```text
-//! appsrc ! scale (top rung) ! tee ! queue ! x264enc ! appsink -> segments -> cmafmux
-//!                             tee ! scale (next rung) ! tee ! …
+//! picture -> scale -> appsrc ! x264enc ! appsink -> segments -> cmafmux
+//!         -> scale -> appsrc ! x264enc ! …
 //! ```
-//!
-//! Each rung is scaled from the one above it, which costs a fraction of scaling each from the source.
 
 use std::{
     collections::BTreeMap,
@@ -29,14 +27,18 @@ use super::{
     MediaFailure, Running, STALL, beat, element, measure,
     mux::{self, AccessUnit, Muxing},
     retime::decode_times,
+    scale::Scaler,
     timeline,
 };
 
-/// Raw frames that wait before the ladder and before each encoder. Encoders hold a lookahead of their own.
-const QUEUED_FRAMES: u32 = 2;
+/// Raw frames that wait before each encoder. Encoders hold a lookahead of their own.
+const QUEUED_FRAMES: u64 = 2;
 
 /// x264's own value for keyframes only where asked (`X264_KEYINT_MAX_INFINITE`).
 const KEYINT_INFINITE: u32 = 1 << 30;
+
+/// What every picture is when it enters the ladder, besides I420.
+pub(super) const COLORIMETRY: &str = "bt709";
 
 /// What is common to the rungs of one span.
 pub(super) struct Settings<'a> {
@@ -68,48 +70,47 @@ struct RungState {
     failure: Option<MediaFailure>,
 }
 
+/// One rung: scaled pictures in, segments out.
+struct Step {
+    rung: Rung,
+    scaler: Scaler,
+    source: gst_app::AppSrc,
+    state: Arc<Mutex<RungState>>,
+}
+
 /// The running ladder.
 pub(super) struct Ladder {
     pipeline: Running,
-    source: gst_app::AppSrc,
-    caps: Option<gst::Caps>,
+    /// Format of the pictures that come in, with the caps that it was read from.
+    format: Option<(gst::Caps, gst_video::VideoInfo)>,
     frame_rate: Ratio,
     timescale: u32,
     grid: Arc<Mutex<Grid>>,
-    rungs: Vec<(Rung, Arc<Mutex<RungState>>)>,
+    steps: Vec<Step>,
 }
 
 impl Ladder {
     pub(super) fn start(settings: &Settings<'_>) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let source = gst_app::AppSrc::builder().format(gst::Format::Time).block(true).build();
-        source.set_property("max-buffers", u64::from(QUEUED_FRAMES));
-        source.set_max_bytes(0);
-        pipeline.add(&source)?;
         let grid = Arc::new(Mutex::new(Grid::default()));
-        let mut rungs = Vec::new();
-        let mut upstream: gst::Element = source.clone().upcast();
+        let mut steps = Vec::new();
         for (position, rung) in settings.rungs.iter().enumerate() {
-            let scale = element("videoconvertscale")?;
-            scale.set_property("add-borders", false);
-            // Cubic, with the filter a little narrower than the ratio asks for: measured closest to the source over
-            // the steps of a ladder.
-            scale.set_property_from_str("method", "catrom");
-            scale.set_property("sharpness", 1.1);
-            let caps = gst_video::VideoCapsBuilder::new()
-                .format(gst_video::VideoFormat::I420)
-                .width(rung.width as i32)
-                .height(rung.height as i32)
-                .pixel_aspect_ratio(gst::Fraction::new(1, 1))
-                .field("colorimetry", "bt709")
-                .field("interlace-mode", "progressive")
+            // The rate goes into the stream's headers, which must be equal in every span: the probe's, not what a
+            // decoder guesses.
+            let rate = gst::Fraction::new(settings.frame_rate.num as i32, settings.frame_rate.den as i32);
+            let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, rung.width, rung.height)
+                .par(gst::Fraction::new(1, 1))
+                .fps(rate)
+                .colorimetry(&COLORIMETRY.parse()?)
+                .interlace_mode(gst_video::VideoInterlaceMode::Progressive)
+                .build()?;
+            let source = gst_app::AppSrc::builder()
+                .format(gst::Format::Time)
+                .block(true)
+                .max_buffers(QUEUED_FRAMES)
+                .max_bytes(0)
+                .caps(&info.to_caps()?)
                 .build();
-            let filter = gst::ElementFactory::make("capsfilter").property("caps", &caps).build()?;
-            let tee = element("tee")?;
-            let queue = element("queue")?;
-            queue.set_property("max-size-buffers", QUEUED_FRAMES);
-            queue.set_property("max-size-bytes", 0u32);
-            queue.set_property("max-size-time", 0u64);
             let encoder = encoder(settings, rung, position)?;
             let output = gst_video::VideoCapsBuilder::for_encoding("video/x-h264")
                 .field("profile", "high")
@@ -117,8 +118,8 @@ impl Ladder {
                 .field("alignment", "au")
                 .build();
             let sink = gst_app::AppSink::builder().caps(&output).sync(false).async_(false).build();
-            pipeline.add_many([&scale, &filter, &tee, &queue, &encoder, sink.upcast_ref()])?;
-            gst::Element::link_many([&upstream, &scale, &filter, &tee, &queue, &encoder, sink.upcast_ref()])?;
+            pipeline.add_many([source.upcast_ref(), &encoder, sink.upcast_ref()])?;
+            gst::Element::link_many([source.upcast_ref(), &encoder, sink.upcast_ref()])?;
             let names = mux::names(settings.folder, &rung.name)?;
             let muxing = Muxing::new(&pipeline, names, settings.timescale, settings.first_segment + 1)?;
             let state = Arc::new(Mutex::new(RungState {
@@ -130,17 +131,15 @@ impl Ladder {
                 failure: None,
             }));
             collect(&sink, &state);
-            rungs.push((rung.clone(), state));
-            upstream = tee;
+            steps.push(Step { rung: rung.clone(), scaler: Scaler::new(info)?, source, state });
         }
         let ladder = Self {
             pipeline: Running(pipeline),
-            source,
-            caps: None,
+            format: None,
             frame_rate: settings.frame_rate,
             timescale: settings.timescale,
             grid,
-            rungs,
+            steps,
         };
         ladder.pipeline.0.set_state(gst::State::Playing).map_err(|_| {
             ladder.error().unwrap_or_else(|| MediaFailure::internal("the encoding graph does not start"))
@@ -161,47 +160,52 @@ impl Ladder {
         let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
             return Err(MediaFailure::internal("a frame without data or caps"));
         };
-        if self.caps.as_deref() != Some(caps) {
-            // The rate goes into the stream's headers, which must be equal in every span: the probe's, not what this
-            // decoder guesses.
-            let mut own = caps.to_owned();
-            let rate = gst::Fraction::new(self.frame_rate.num as i32, self.frame_rate.den as i32);
-            own.make_mut().set("framerate", rate);
-            self.source.set_caps(Some(&own));
-            self.caps = Some(caps.to_owned());
-        }
+        let format = match &self.format {
+            Some((known, format)) if known.as_ref() == caps => format.clone(),
+            _ => {
+                let format = gst_video::VideoInfo::from_caps(caps)?;
+                self.format = Some((caps.to_owned(), format.clone()));
+                format
+            }
+        };
         let ns = gst::ClockTime::from_nseconds(timeline::to_ns(ticks, self.timescale));
+        // The first frame is a keyframe by itself.
+        let mut force = false;
         if let Some(index) = starts_segment {
             let mut grid = self.grid.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = grid.starts.is_empty();
+            force = !grid.starts.is_empty();
             grid.starts.insert(ticks, index);
-            drop(grid);
-            if !first {
+        }
+        for step in &mut self.steps {
+            if force {
                 let event = gst_video::DownstreamForceKeyUnitEvent::builder()
                     .timestamp(ns)
                     .stream_time(ns)
                     .running_time(ns)
                     .all_headers(false)
                     .build();
-                self.source.send_event(event);
+                step.source.send_event(event);
+            }
+            let mut scaled = step.scaler.scale(&buffer, &format)?;
+            let times = scaled.make_mut();
+            times.set_pts(ns);
+            times.set_dts(None);
+            times.set_duration(None);
+            if let Err(flow) = step.source.push_buffer(scaled) {
+                return Err(self.error().unwrap_or_else(|| {
+                    MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}"))
+                }));
             }
         }
-        let mut buffer = buffer;
-        let times = buffer.make_mut();
-        times.set_pts(ns);
-        times.set_dts(None);
-        times.set_duration(None);
-        self.source.push_buffer(buffer).map(|_| ()).map_err(|flow| {
-            self.error().unwrap_or_else(|| {
-                MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}"))
-            })
-        })
+        Ok(())
     }
 
     /// Ends the span at `end` ticks, waits until everything is written and reports what is in the files.
     pub(super) fn finish(self, end: u64) -> Result<Vec<TrackOutput>, MediaFailure> {
         self.grid.lock().unwrap_or_else(PoisonError::into_inner).end = end;
-        self.source.end_of_stream().map_err(MediaFailure::internal)?;
+        for step in &self.steps {
+            step.source.end_of_stream().map_err(MediaFailure::internal)?;
+        }
         let bus = self.pipeline.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
         // The encoders still hold their lookahead, which at a slow preset takes a while.
         let deadline = Instant::now() + 4 * STALL;
@@ -218,7 +222,7 @@ impl Ladder {
             }
         }
         let mut tracks = Vec::new();
-        for (rung, state) in &self.rungs {
+        for Step { rung, state, .. } in &self.steps {
             let state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let names = state.muxing.names();
             let segments = state.muxing.finish()?;
@@ -242,9 +246,9 @@ impl Ladder {
     }
 
     fn error(&self) -> Option<MediaFailure> {
-        let own = self.rungs.iter().find_map(|(_, state)| {
+        let own = self.steps.iter().find_map(|step| {
             // A rung that is busy right now has not failed yet.
-            state.try_lock().ok().and_then(|mut state| state.failure.take())
+            step.state.try_lock().ok().and_then(|mut state| state.failure.take())
         });
         // What goes wrong on this side is never the source's fault.
         own.or_else(|| self.pipeline.error().map(|failure| MediaFailure::internal(failure.detail)))

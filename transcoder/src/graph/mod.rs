@@ -10,6 +10,7 @@ mod measure;
 mod mux;
 mod probe;
 mod retime;
+mod scale;
 mod span;
 mod timeline;
 

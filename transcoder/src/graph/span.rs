@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use gstreamer as gst;
+use gstreamer_video as gst_video;
 use lectern_domain::{
     failure::FailureCode,
     media::TranscodeOutput,
@@ -19,7 +20,7 @@ use super::{
     MediaFailure, OnProgress,
     decode::{Chain, Decoding, Kind, presented},
     element,
-    ladder::{Ladder, Settings},
+    ladder::{COLORIMETRY, Ladder, Settings},
     timeline,
 };
 
@@ -109,7 +110,10 @@ fn open_at(
             threads: DECODER_THREADS,
             unpadded: track.interlaced,
             after: corrections(track)?,
-            caps: raw_video(),
+            caps: gst_video::VideoCapsBuilder::new()
+                .format(gst_video::VideoFormat::I420)
+                .field("colorimetry", COLORIMETRY)
+                .build(),
         };
         Decoding::open(path, Kind::Video, 0, &chain)
     };
@@ -179,7 +183,7 @@ fn frame_ticks(track: &VideoTrack, scale: u32) -> i64 {
     (i64::from(scale) * i64::from(rate.den) / i64::from(rate.num)).max(1)
 }
 
-/// What must happen to frames before they are scaled: progressive and upright.
+/// What must happen to frames before they are scaled: progressive, upright, I420 and BT.709.
 fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
     use gst::prelude::*;
     let mut after = Vec::new();
@@ -209,6 +213,7 @@ fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
         after.push(element("videoconvert")?);
         after.push(flip);
     }
+    after.push(element("videoconvert")?);
     Ok(after)
 }
 
