@@ -35,6 +35,8 @@ install-test: install-build
 	@infra/install.sh test
 	@cargo nextest --version >/dev/null 2>&1 || { echo "Installing cargo-nextest, which runs the tests …"; \
 		cargo install --locked --quiet cargo-nextest; }
+	@cargo deny --version >/dev/null 2>&1 || { echo "Installing cargo-deny, which checks licences and sources …"; \
+		cargo install --locked --quiet cargo-deny; }
 
 install-bench: install-build
 	@infra/install.sh bench
