@@ -107,11 +107,11 @@ pub fn shift(source: &[f32], made: &[f32], at_s: f64) -> f64 {
     let asked = &source[from..from + length];
     let silent = asked.iter().all(|sample| sample.abs() < 0.01);
     assert!(!silent, "the source is silent at {at_s} s");
-    let energy = |window: &[f32]| window.iter().map(|sample| sample * sample).sum::<f32>();
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let energy = product(asked, asked);
     let like = |start: usize| {
         let window = &made[start..start + length];
-        let product: f32 = asked.iter().zip(window).map(|(a, b)| a * b).sum();
-        product / (energy(asked) * energy(window)).sqrt().max(f32::MIN_POSITIVE)
+        product(asked, window) / (energy * product(window, window)).sqrt().max(f32::MIN_POSITIVE)
     };
     let starts = from - reach..=from + reach;
     let (best, likeness) =
