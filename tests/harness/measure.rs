@@ -67,7 +67,7 @@ pub fn ssim(rendition: &Path, source: &Path, width: u64, height: u64) -> f64 {
          [made][asked]ssim=shortest=1"
     );
     let arguments = ["-i", text(rendition), "-i", text(source), "-lavfi", &graph, "-an", "-f", "null", "-"];
-    let said = ffmpeg(&["-allowed_extensions", "ALL"], &arguments).1;
+    let said = ffmpeg(&playlist_options(text(rendition)), &arguments).1;
     let line = said.lines().rev().find(|line| line.contains("SSIM")).unwrap_or_else(|| panic!("{said}"));
     line.split("All:").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
