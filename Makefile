@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test bench build web fmt lint clients install-build install-test install-bench
+.PHONY: help demo test bench build web fmt lint clients clip install-build install-test install-bench
 
 help:
 	@echo "make demo    install what is missing, build, run the main job on a sample lecture, keep serving"
@@ -35,6 +35,8 @@ install-test: install-build
 	@infra/install.sh test
 	@cargo nextest --version >/dev/null 2>&1 || { echo "Installing cargo-nextest, which runs the tests …"; \
 		cargo install --locked --quiet cargo-nextest; }
+	@cargo deny --version >/dev/null 2>&1 || { echo "Installing cargo-deny, which checks licences and sources …"; \
+		cargo install --locked --quiet cargo-deny; }
 
 install-bench: install-build
 	@infra/install.sh bench
@@ -52,7 +54,10 @@ web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite
 
 # Clients and players of others, as published, for the tests.
 clients: tests/clients/node_modules/.package-lock.json tests/players/node_modules/.package-lock.json \
-	tests/browser/node_modules/.package-lock.json tests/clients/.venv/installed
+	tests/browser/node_modules/.package-lock.json tests/clients/.venv/installed clip
+
+clip:
+	@tests/clips/fetch.sh >/dev/null
 
 tests/clients/.venv/installed: tests/clients/requirements.txt
 	python3 -m venv tests/clients/.venv

@@ -39,6 +39,8 @@ fi
 
 step "format"
 cargo fmt --all --check
+step "licences, bans and sources"
+cargo deny check licenses bans sources
 step "lints"
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 step "a build without media"

@@ -5,6 +5,7 @@
 #[path = "../../src/demo/client.rs"]
 mod client;
 pub mod draw;
+pub mod measure;
 pub mod watch;
 
 use std::{
