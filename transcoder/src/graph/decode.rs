@@ -17,6 +17,7 @@ use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 use super::{
     MediaFailure, Running, STALL, beat, element,
     entry::{self, Entry, SharedEntry},
+    faac,
 };
 
 /// How often a wait looks at the bus.
@@ -371,6 +372,7 @@ fn decoder(
         decoder.set_property("direct-rendering", false);
     }
     watch_size(&decoder, opening);
+    faac::hide_name(&decoder, caps);
     Ok(Some(decoder))
 }
 

@@ -5,6 +5,7 @@ mod container;
 mod count;
 mod decode;
 mod entry;
+mod faac;
 mod ladder;
 mod measure;
 mod mux;
