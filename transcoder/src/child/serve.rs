@@ -173,8 +173,11 @@ impl Own {
     /// The likely reason of a failure: a library that is refused memory reports damage, or waits for a thread that
     /// could not be started.
     fn blame(&mut self, code: FailureCode, limits: &Limits) -> FailureCode {
+        // By now the graph may have given its memory back. What is not data hardly changes, so the most address space there
+        // was tells the most data there was.
+        let most = self.field("VmData:") + self.field("VmPeak:").saturating_sub(self.field("VmSize:"));
         // A thread's stack takes 8 MiB of address space at once.
-        let starved = self.field("VmData:") + (16 << 20) > limits.memory_bytes / 10 * 9;
+        let starved = most + (16 << 20) > limits.memory_bytes / 10 * 9;
         if starved { FailureCode::SourceMemoryLimit } else { code }
     }
 
