@@ -141,6 +141,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     let video_frames = |name: &str| frames(&outputs, name);
     let renditions = |kind| built.renditions.iter().filter(move |rendition| rendition.kind == kind);
     let summary = serde_json::json!({
+        "plan": plan,
         "segments": built.segments,
         "renditions": renditions(RenditionKind::Video).map(|r| serde_json::json!({
             "name": r.name, "width": r.width, "height": r.height, "frames": video_frames(&r.name),

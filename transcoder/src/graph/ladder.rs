@@ -1,9 +1,11 @@
 //! All rungs at once: one raw frame in, one access unit per rung out.
 //!
 //! ```text
-//! picture -> scale -> appsrc ! x264enc ! appsink -> segments -> cmafmux
-//!         -> scale -> appsrc ! x264enc ! …
+//! scale (top rung)  -> appsrc ! x264enc ! appsink -> segments -> cmafmux
+//!   scale (next rung) -> appsrc ! x264enc ! …
 //! ```
+//!
+//! Each rung is scaled from the one above it, which costs a fraction of scaling each from the source.
 
 use std::{
     collections::BTreeMap,
@@ -160,7 +162,7 @@ impl Ladder {
         let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
             return Err(MediaFailure::internal("a frame without data or caps"));
         };
-        let format = match &self.format {
+        let mut format = match &self.format {
             Some((known, format)) if known.as_ref() == caps => format.clone(),
             _ => {
                 let format = gst_video::VideoInfo::from_caps(caps)?;
@@ -176,6 +178,11 @@ impl Ladder {
             force = !grid.starts.is_empty();
             grid.starts.insert(ticks, index);
         }
+        let mut picture = buffer;
+        let times = picture.make_mut();
+        times.set_pts(ns);
+        times.set_dts(None);
+        times.set_duration(None);
         for step in &mut self.steps {
             if force {
                 let event = gst_video::DownstreamForceKeyUnitEvent::builder()
@@ -186,12 +193,9 @@ impl Ladder {
                     .build();
                 step.source.send_event(event);
             }
-            let mut scaled = step.scaler.scale(&buffer, &format)?;
-            let times = scaled.make_mut();
-            times.set_pts(ns);
-            times.set_dts(None);
-            times.set_duration(None);
-            if let Err(flow) = step.source.push_buffer(scaled) {
+            picture = step.scaler.scale(&picture, &format)?;
+            format.clone_from(step.scaler.info());
+            if let Err(flow) = step.source.push_buffer(picture.clone()) {
                 return Err(self.error().unwrap_or_else(|| {
                     MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}"))
                 }));

@@ -1,8 +1,7 @@
 //! Scaling of decoded pictures (I420) to the sizes of a ladder.
 //!
-//! Each size is made from the decoded picture itself, not from the next larger size. The filter widens with the ratio, so
-//! nothing aliases. `videoscale` of GStreamer 1.22 keeps six bits of each filter weight and loses enough by it that
-//! every rung below the source is measurably further from it.
+//! The filter widens with the ratio, so nothing aliases. `videoscale` of GStreamer 1.22 keeps six bits of each filter
+//! weight, which makes every rung below the source measurably worse, the more the further down.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -45,6 +44,11 @@ impl Scaler {
         Ok(Self { to, pool, plans: None })
     }
 
+    /// What comes out.
+    pub(super) fn info(&self) -> &gst_video::VideoInfo {
+        &self.to
+    }
+
     /// `buffer`, a picture as `from` describes it, in this scaler's size; the same memory when it has that size.
     pub(super) fn scale(
         &mut self,
@@ -61,6 +65,7 @@ impl Scaler {
         };
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, from)?;
         let mut scaled = self.pool.acquire_buffer(None).map_err(MediaFailure::internal)?;
+        scaled.make_mut().set_pts(buffer.pts());
         let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(scaled.make_mut(), &self.to)?;
         for (plane, plan) in (0..).zip(&plans.planes) {
             let from = ImageStore {
@@ -92,7 +97,8 @@ impl Scaler {
 
 impl Plans {
     fn new(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Result<Self, MediaFailure> {
-        // Measured beside the narrower ones: more bits at the same CRF, and more of the source for them.
+        // Sharper than the cubic that others scale with: it takes more bits at the same CRF, and shown at full size the picture
+        // is closer to the source than those bits would buy otherwise.
         let mut scaler = pic_scale::Scaler::new(ResamplingFunction::Lanczos3);
         // The encoders have the other cores.
         scaler.set_threading_policy(ThreadingPolicy::Single);
