@@ -33,11 +33,14 @@ statements! {
     POINT_PACKAGE = both("UPDATE assets SET package_id = $2, duration_ms = $3 WHERE id = $1");
     SHRED = both("UPDATE assets SET wrapped_secret = NULL WHERE id = $1");
     NEXT_GENERATION = both("UPDATE assets SET generation = generation + 1, progress = 0.0 WHERE id = $1");
+    // A late heartbeat takes nothing from an asset that is ready.
     ADVANCE_PROGRESS = split(
         "UPDATE assets SET progress = MIN(0.999, MAX(progress, COALESCE((SELECT SUM(weight * jobs.progress) FROM jobs \
-         WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+         WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) \
+         WHERE id = $1 AND state NOT IN ('ready', 'failed', 'deleted')",
         "UPDATE assets SET progress = LEAST(0.999, GREATEST(progress, COALESCE((SELECT SUM(weight * jobs.progress) \
-         FROM jobs WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+         FROM jobs WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) \
+         WHERE id = $1 AND state NOT IN ('ready', 'failed', 'deleted')",
     );
     COMPLETE_PROGRESS = both("UPDATE assets SET progress = 1.0 WHERE id = $1");
 }
@@ -237,9 +240,7 @@ pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp
             }
         }
     }
-    if !asset.state.is_final() {
-        tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
-    }
+    tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
     tx.commit().await?;
     Ok(Taken::Yes)
 }
