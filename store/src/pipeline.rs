@@ -199,8 +199,7 @@ pub async fn retry_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<
     }
     assets::set_failure(tx, asset, None).await?;
     tx.execute(NEXT_GENERATION, args![asset]).await?;
-    jobs::cancel_of_asset(tx, asset, now).await?;
-    jobs::weigh_nothing(tx, asset).await?;
+    jobs::supersede_of_asset(tx, asset, now).await?;
     queue_probe(tx, asset, found.generation + 1, now).await?;
     Ok(true)
 }
