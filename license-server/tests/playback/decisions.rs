@@ -242,7 +242,9 @@ async fn a_session_says_where_everything_is() {
         let world = World::new(db).await;
         let lesson = world.lesson().await;
         let user = world.learner(&lesson).await;
-        enrollments::put_progress(&world.db, user, lesson.lesson, 4_321, Some(false), world.now()).await.unwrap();
+        enrollments::put_progress(&world.db, user, lesson.lesson, 4_321, Some(false), world.now())
+            .await
+            .unwrap();
         let playing = world.play(&lesson, user).await;
         let answer = &playing.answer;
         assert_eq!(answer["hls_url"], lesson.media("multivariant.m3u8"));
