@@ -28,6 +28,11 @@ statements! {
     );
     POINT_LESSON = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
     UNPOINT_LESSONS = both("UPDATE lessons SET asset_id = NULL, version = version + 1, updated_at = $2 WHERE asset_id = $1");
+    // PostgreSQL: waits for uploads that are being announced in the course, and lets none be announced meanwhile.
+    HOLD_COURSE = split(
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1)",
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1) FOR UPDATE",
+    );
     OF_LESSON = both("SELECT id FROM assets WHERE lesson_id = $1 AND state <> 'deleted'");
     SAVE_PLAN = both("UPDATE assets SET source_info = $2, plan = $3, duration_ms = $4 WHERE id = $1");
     POINT_PACKAGE = both("UPDATE assets SET package_id = $2, duration_ms = $3 WHERE id = $1");
@@ -177,12 +182,15 @@ pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result
     Ok(true)
 }
 
-/// Removes every asset ever uploaded for a lesson. Call before deleting the lesson.
+/// Removes every asset ever uploaded for a lesson. Call before deleting the lesson, and before anything else in the
+/// transaction that waits for an asset or a lesson: the course is held first, as where an upload is announced
+/// ([`crate::uploads::keep_lesson`]), so that neither misses the other and neither waits for the other in a circle.
 pub async fn delete_assets_of_lesson(
     tx: &mut Tx,
     lesson: lectern_domain::ids::LessonId,
     now: Timestamp,
 ) -> Result<(), Error> {
+    tx.execute(HOLD_COURSE, args![lesson]).await?;
     let assets: Vec<OnlyId> = tx.fetch_all(OF_LESSON, args![lesson]).await?;
     for OnlyId(asset) in assets {
         delete_asset(tx, asset, now).await?;

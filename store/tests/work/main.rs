@@ -4,4 +4,5 @@ mod deletion;
 mod failures;
 mod leases;
 mod pipeline;
+mod uploads;
 mod world;
