@@ -123,17 +123,13 @@ impl FromRef<ApiState> for AccessTokens {
 /// knows; has no fallback of its own, so that it can be merged with others.
 pub fn router(state: ApiState) -> Router {
     let unknown = || async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route") };
-    let not_allowed = || async {
-        let detail = "this route does not take this method; see the Allow header";
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-    };
     routes::table()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .route("/api", any(unknown))
         .route("/api/", any(unknown))
         .route("/api/{*unknown}", any(unknown))
-        .method_not_allowed_fallback(not_allowed)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         // Answers differ by caller and from moment to moment.
         .layer(SetResponseHeaderLayer::if_not_present(

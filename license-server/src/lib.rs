@@ -31,6 +31,7 @@ use axum::{
 };
 use lectern_platform::{
     clock::Clock,
+    http::Problem,
     objects::SharedObjects,
     rate_limit::RateLimit,
     tokens::{AccessTokens, Keyring},
@@ -150,7 +151,8 @@ pub fn router(state: LicenseState) -> Router {
         .route("/keys/{kid}", get(keys::key))
         .route("/playback/{token}/{*file}", get(native::playlist))
         .route("/media/{asset_id}/{package_id}/{*file}", get(media::file))
-        // Whatever a handler does not say itself, and what axum answers by itself (405), is not to be kept.
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        // Whatever a handler does not say itself is not to be kept.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),
