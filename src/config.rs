@@ -1,6 +1,9 @@
 //! Configuration: the embedded defaults, a file, the environment, flags; checked before anything starts.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use figment::{
@@ -49,7 +52,12 @@ section!(Door { url: String });
 section!(Vault { master_key: Redacted });
 section!(Log { filter: String, format: LogFormat });
 section!(Shutdown { grace_s: u64 });
-section!(Accounts { open_instructor_registration: bool, access_token_minutes: u64, refresh_token_days: u64 });
+section!(Accounts {
+    open_instructor_registration: bool,
+    registrations_per_hour: NonZeroU32,
+    access_token_minutes: u64,
+    refresh_token_days: u64,
+});
 section!(Uploads { max_size_bytes: u64, quota_bytes: u64, expires_after_hours: u64, max_open_uploads: u64 });
 section!(Transcode {
     slots: usize,

@@ -121,6 +121,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     let slots = config.media_slots();
     let (outputs, sources) =
         transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
+    lectern_packager::planned::check(&plan, &outputs)?;
 
     bar.set_message("packaging");
     let secret = AssetSecret::from_bytes(random_bytes());

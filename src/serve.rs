@@ -202,6 +202,7 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
         ApiSettings {
             open_instructor_registration: config.accounts.open_instructor_registration,
             trust_forwarded_for: config.http.trust_forwarded_for,
+            registrations: config.accounts.registrations_per_hour,
             refresh_lifetime: Duration::from_hours(config.accounts.refresh_token_days * 24),
             ..ApiSettings::default()
         },
@@ -242,6 +243,8 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
             token_lifetime: Duration::from_mins(config.playback.token_minutes),
             session_idle: Duration::from_mins(config.playback.session_idle_minutes),
             native_token_lifetime: Duration::from_hours(config.playback.native_token_hours),
+            trust_forwarded_for: config.http.trust_forwarded_for,
+            ..LicenseSettings::default()
         },
     );
     // One recorder per process; the demo starts a second server only after the first.

@@ -31,6 +31,7 @@ pub(crate) struct Registration {
 
 pub(crate) async fn register(
     State(state): State<ApiState>,
+    ClientAddress(client): ClientAddress,
     Body(given): Body<Registration>,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     let role = given.role.unwrap_or(Role::Student);
@@ -44,6 +45,13 @@ pub(crate) async fn register(
         }
         Role::Admin => return Err(Problem::invalid("role: expected student or instructor, got admin")),
     }
+    // Also a bound on how many addresses can be asked about ("is there an account?") and on the hashes that this costs.
+    state.registration_limit.check(client, "").map_err(|wait| {
+        Problem::too_many_requests(
+            "too many registrations from this network; wait a little and try again",
+            wait,
+        )
+    })?;
     let made = accounts::create(
         &state.db,
         &*state.clock,
@@ -82,7 +90,9 @@ pub(crate) async fn login(
     }
     // An address that nobody can have registered is an unknown one like any other.
     let email = input::email(&given.email).unwrap_or_default();
-    state.login_limit.check(client, &email)?;
+    state.login_limit.check(client, &email).map_err(|wait| {
+        Problem::too_many_requests("too many attempts to sign in; wait a little and try again", wait)
+    })?;
     let found = store::credentials(&state.db, &email).await?;
     let (user, hash) = found.map(|found| (found.user, found.password_hash)).unzip();
     let right = state.passwords.verify(given.password, hash).await?;

@@ -1,19 +1,14 @@
 //! Extractors whose refusals are problem documents: bodies, path ids, queries, the client's address.
 
-use std::{
-    convert::Infallible,
-    error::Error as _,
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-};
+use std::{convert::Infallible, error::Error as _, net::IpAddr, str::FromStr};
 
 use axum::{
     Json,
-    extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
 use lectern_domain::ids::IdError;
-use lectern_platform::http::Problem;
+use lectern_platform::http::{Problem, client_address};
 use serde::de::DeserializeOwned;
 
 use crate::ApiState;
@@ -93,7 +88,7 @@ where
     }
 }
 
-/// Where a request comes from; absent when the server was started without connection information.
+/// Where a request comes from: [`client_address`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
@@ -105,13 +100,7 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let forwarded = || {
-            // The last one was written by the nearest proxy; those before it by whoever.
-            let list = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-            list.rsplit(',').next()?.trim().parse().ok()
-        };
         let trusted = ApiState::from_ref(state).settings.trust_forwarded_for;
-        let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        Ok(Self(trusted.then(forwarded).flatten().or_else(peer)))
+        Ok(Self(client_address(parts, trusted)))
     }
 }

@@ -10,8 +10,8 @@
 //! To add a route: a handler in the module of its noun, a line in `routes`, a row in `tests/http/matrix.rs` that says who may
 //! call it (without it the test fails), a line in `docs/api.md`.
 //!
-//! Serve it with connection information (`into_make_service_with_connect_info::<SocketAddr>()`): the sign-in limit
-//! counts by the client's address.
+//! Serve it with connection information (`into_make_service_with_connect_info::<SocketAddr>()`): the limits on signing
+//! in and registering count by the client's address.
 
 mod accounts;
 mod asset_events;
@@ -23,7 +23,6 @@ mod enrollments;
 mod extract;
 mod input;
 mod lessons;
-mod login_limit;
 mod paging;
 mod passwords;
 mod progress;
@@ -31,7 +30,7 @@ mod routes;
 mod sessions;
 mod settings;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -40,7 +39,8 @@ use axum::{
     routing::any,
 };
 use lectern_platform::{
-    clock::Clock, events::AssetNews, http::Problem, shutdown::Shutdown, tokens::AccessTokens, worker::Wakeups,
+    clock::Clock, events::AssetNews, http::Problem, rate_limit::RateLimit, shutdown::Shutdown,
+    tokens::AccessTokens, worker::Wakeups,
 };
 use lectern_store::Db;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -48,11 +48,14 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub use accounts::{CreateUserError, create_user};
 pub use settings::{ApiSettings, PasswordCost};
 
-use login_limit::LoginLimit;
 use passwords::Passwords;
 
 /// Bytes a body may have: a lesson's longest text, in the most wordy JSON that still makes sense.
 const BODY_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The times in which full buckets of attempts refill.
+const LOGIN_WINDOW: Duration = Duration::from_mins(5);
+const REGISTRATION_WINDOW: Duration = Duration::from_hours(1);
 
 /// What the API needs from the process around it.
 #[derive(Debug, Clone)]
@@ -82,7 +85,8 @@ pub struct ApiState {
     shutdown: Shutdown,
     settings: Arc<ApiSettings>,
     passwords: Passwords,
-    login_limit: Arc<LoginLimit>,
+    login_limit: Arc<RateLimit>,
+    registration_limit: Arc<RateLimit>,
 }
 
 impl ApiState {
@@ -90,9 +94,22 @@ impl ApiState {
     pub fn new(doors: Doors, settings: ApiSettings) -> Self {
         let Doors { db, tokens, clock, news, wakeups, shutdown } = doors;
         let passwords = Passwords::new(settings.password_cost);
-        let login_limit = Arc::new(LoginLimit::new(clock.clone(), settings.login_attempts));
+        let limit = |attempts, window| Arc::new(RateLimit::new(clock.clone(), attempts, window));
+        let login_limit = limit(settings.login_attempts, LOGIN_WINDOW);
+        let registration_limit = limit(settings.registrations, REGISTRATION_WINDOW);
         let settings = Arc::new(settings);
-        Self { db, tokens, clock, news, wakeups, shutdown, settings, passwords, login_limit }
+        Self {
+            db,
+            tokens,
+            clock,
+            news,
+            wakeups,
+            shutdown,
+            settings,
+            passwords,
+            login_limit,
+            registration_limit,
+        }
     }
 }
 
@@ -106,17 +123,13 @@ impl FromRef<ApiState> for AccessTokens {
 /// knows; has no fallback of its own, so that it can be merged with others.
 pub fn router(state: ApiState) -> Router {
     let unknown = || async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route") };
-    let not_allowed = || async {
-        let detail = "this route does not take this method; see the Allow header";
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-    };
     routes::table()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .route("/api", any(unknown))
         .route("/api/", any(unknown))
         .route("/api/{*unknown}", any(unknown))
-        .method_not_allowed_fallback(not_allowed)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         // Answers differ by caller and from moment to moment.
         .layer(SetResponseHeaderLayer::if_not_present(

@@ -8,12 +8,14 @@ pub struct ApiSettings {
     /// Whether anybody may register as an instructor. Otherwise only `lectern admin create-user` makes one.
     pub open_instructor_registration: bool,
     /// Whether the last address in `X-Forwarded-For` is the client's. Only behind a proxy that always sets it: anybody
-    /// else could write what they like there and so escape the sign-in limit.
+    /// else could write what they like there and so escape the limits.
     pub trust_forwarded_for: bool,
     /// How long a refresh token can be used; each use starts it anew.
     pub refresh_lifetime: Duration,
     /// Sign-in attempts for one e-mail address from one client address, per five minutes.
     pub login_attempts: NonZeroU32,
+    /// Registrations from one client address, per hour. A class behind one address registers within minutes.
+    pub registrations: NonZeroU32,
     /// How hard a password is to guess from its hash.
     pub password_cost: PasswordCost,
 }
@@ -25,6 +27,7 @@ impl Default for ApiSettings {
             trust_forwarded_for: false,
             refresh_lifetime: Duration::from_hours(30 * 24),
             login_attempts: NonZeroU32::new(15).expect("15 is not zero"),
+            registrations: NonZeroU32::new(300).expect("300 is not zero"),
             password_cost: PasswordCost::default(),
         }
     }

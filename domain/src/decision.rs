@@ -33,6 +33,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::WrongKey,
+        Self::SessionEnded,
+        Self::UserDisabled,
+        Self::NotEnrolled,
+        Self::EntitlementEnded,
+        Self::EntitlementNotStarted,
+        Self::NotPublished,
+        Self::AssetNotPlayable,
+    ];
+
     /// The code in audit rows, problem documents and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

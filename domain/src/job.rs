@@ -93,6 +93,12 @@ impl JobKind {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
+
+    /// Whether such a job is parked when it has failed too often. Removing objects is not: nobody waits for it, no other
+    /// upload would help, and giving it up would keep for ever what should be gone.
+    pub const fn gives_up(self) -> bool {
+        !matches!(self, Self::CleanWork | Self::DeleteAsset)
+    }
 }
 
 impl JobPayload {

@@ -140,6 +140,13 @@ mod tests {
     use super::*;
     use crate::Timestamp;
 
+    /// Stored secrets open under this text alone: another spelling would lose every encrypted lesson.
+    #[test]
+    fn the_context_of_a_secret_stays_as_it_was() {
+        let asset = "ast_018f2f3a5c7b7cc3a1b2c3d4e5f60718".parse().unwrap();
+        assert_eq!(secret_context(asset), "asset secret|ast_018f2f3a5c7b7cc3a1b2c3d4e5f60718");
+    }
+
     #[test]
     fn every_part_of_the_name_changes_the_key_and_nothing_prints_it() {
         let secret = AssetSecret::from_bytes([9; 32]);

@@ -5,7 +5,10 @@ mod harness;
 use std::time::Duration;
 
 use harness::{House, TUS_BODY, asset_state, base64, metadata, random, settings};
-use lectern_domain::{ids::UserId, keys::AssetSecret};
+use lectern_domain::{
+    ids::UserId,
+    keys::{AssetSecret, secret_context},
+};
 use lectern_ingest::{IngestSettings, sweep};
 use lectern_store::{assets, testing::on_both_engines};
 
@@ -92,7 +95,7 @@ async fn an_upload_in_parts_becomes_a_source_with_one_probe_job() {
             (stored.filename.as_str(), stored.source_bytes, stored.owner),
             ("lecture.mp4", 300_000, house.people.owner)
         );
-        let context = format!("asset secret|{asset}");
+        let context = secret_context(asset);
         let secret = house.state.vault.unwrap(&context, &stored.wrapped_secret.unwrap()).await.unwrap();
         AssetSecret::from_bytes(secret.as_slice().try_into().unwrap());
     })

@@ -1,9 +1,9 @@
 //! The steps that everything decided goes through: who asks, what is true, may they, write it down, answer.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
 use lectern_domain::{
@@ -13,7 +13,7 @@ use lectern_domain::{
 };
 use lectern_platform::{
     clock::{new_id, random_bytes},
-    http::Problem,
+    http::{Problem, client_address},
 };
 use lectern_store::playback::{self, AuditRow, SessionChange, SessionFacts};
 
@@ -65,16 +65,15 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
     Problem::new(status, refusal.as_str(), refusal.sentence())
 }
 
-/// The address a request came from, for the audit log.
-#[derive(Debug, Clone)]
-pub(crate) struct Client(pub String);
+/// The address a request came from, for the audit log and for the limit on strangers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub Option<IpAddr>);
 
-impl<S: Sync> FromRequestParts<S> for Client {
+impl FromRequestParts<LicenseState> for Client {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(address.map_or_else(|| "unknown".to_owned(), |address| address.0.ip().to_string())))
+    async fn from_request_parts(parts: &mut Parts, state: &LicenseState) -> Result<Self, Self::Rejection> {
+        Ok(Self(client_address(parts, state.settings.trust_forwarded_for)))
     }
 }
 
@@ -82,6 +81,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
 pub(crate) struct Ask {
     pub now: Timestamp,
     pub row: AuditRow,
+    client: Client,
 }
 
 impl Ask {
@@ -98,9 +98,9 @@ impl Ask {
             kid: None,
             granted: false,
             reason: String::new(),
-            client: client.0,
+            client: client.0.map_or_else(|| "unknown".to_owned(), |address| address.to_string()),
         };
-        Self { now, row }
+        Self { now, row, client }
     }
 
     /// The token's part of the check.
@@ -157,6 +157,12 @@ impl Ask {
             Err(Stop::Broken(problem, Some(reason))) => (reason, None, Err(problem)),
             Err(Stop::Broken(problem, None)) => return (Err(problem), "unavailable"),
         };
+        // A stranger, who shows nothing that we signed, could fill the log with refusals of nobody in particular.
+        let stranger = answer.is_err() && self.row.user.is_none() && self.row.session.is_none();
+        if stranger && let Err(wait) = state.strangers.check(self.client.0, "") {
+            let detail = "too many requests without a valid token; wait a little and try again";
+            return (Err(Problem::too_many_requests(detail, wait)), "too_many_requests");
+        }
         self.row.granted = answer.is_ok();
         reason.clone_into(&mut self.row.reason);
         match state.audit.append(self.row, change).await {

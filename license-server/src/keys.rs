@@ -11,7 +11,7 @@ use bytes::Bytes;
 use lectern_domain::{
     decision::Refusal,
     ids::Kid,
-    keys::{AssetSecret, ContentKey},
+    keys::{AssetSecret, ContentKey, secret_context},
 };
 use lectern_platform::http::bearer;
 use lectern_store::playback::{SessionChange, SessionFacts};
@@ -73,8 +73,8 @@ async fn content_key(state: &LicenseState, found: &SessionFacts) -> Result<Conte
         tracing::error!(%error, asset = %found.asset, "an asset secret could not be unwrapped");
         Stop::Broken(unavailable(), Some("vault_unavailable"))
     };
-    let context = format!("asset secret|{}", found.asset);
-    let secret = state.vault.unwrap(&context, wrapped).await.map_err(|error| broken(&error))?;
+    let secret =
+        state.vault.unwrap(&secret_context(found.asset), wrapped).await.map_err(|error| broken(&error))?;
     let bytes = <[u8; 32]>::try_from(secret.as_slice())
         .map_err(|_| broken(&format_args!("expected 32 bytes, got {}", secret.len())))?;
     Ok(AssetSecret::from_bytes(bytes).content_key(name.kid, name.period, name.class))

@@ -2,7 +2,7 @@
 //!
 //! The four things that are decided (`session`, `key`, `heartbeat`, `playlist`) go the same way: gather the facts in one
 //! statement, let `domain::decision` judge them, make the audit row durable, only then answer. What cannot be written
-//! down is not given.
+//! down is not given. Refusals of strangers are written down up to a limit for each address, and past it answered with 429.
 //!
 //! What may not enter: rules (they are in `domain`), SQL (in `store`), media parsing (this process holds keys), and
 //! anything of an LMS but the entitlements table. Tokens and keys never reach a log or an error; whoever logs requests
@@ -21,7 +21,7 @@ mod redact;
 mod sessions;
 mod token;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -31,7 +31,9 @@ use axum::{
 };
 use lectern_platform::{
     clock::Clock,
+    http::Problem,
     objects::SharedObjects,
+    rate_limit::RateLimit,
     tokens::{AccessTokens, Keyring},
     vault::Vault,
 };
@@ -40,6 +42,9 @@ use tower_http::{cors::CorsLayer, set_header::SetResponseHeaderLayer};
 use url::Url;
 
 pub use redact::redact_path;
+
+/// The time in which a stranger's full bucket of refusals refills.
+const STRANGERS_WINDOW: Duration = Duration::from_mins(10);
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -56,6 +61,11 @@ pub struct LicenseSettings {
     /// from one that is gone. So its token lasts as long as a viewing with pauses may, and what ends it sooner is the
     /// end of the session or of the right to play, both asked for at every use.
     pub native_token_lifetime: Duration,
+    /// Whether the last address in `X-Forwarded-For` is the client's. Only behind a proxy that always sets it.
+    pub trust_forwarded_for: bool,
+    /// Refusals that requests without a valid token from one client address may bring about within ten minutes; each is
+    /// a row of the audit log. More are answered with 429 and not written down.
+    pub stranger_refusals: NonZeroU32,
 }
 
 impl Default for LicenseSettings {
@@ -65,6 +75,8 @@ impl Default for LicenseSettings {
             token_lifetime: Duration::from_mins(5),
             session_idle: Duration::from_mins(15),
             native_token_lifetime: Duration::from_hours(6),
+            trust_forwarded_for: false,
+            stranger_refusals: NonZeroU32::new(300).expect("300 is not zero"),
         }
     }
 }
@@ -90,6 +102,7 @@ pub struct LicenseState {
     clock: Arc<dyn Clock>,
     settings: Arc<LicenseSettings>,
     audit: audit::AuditLog,
+    strangers: Arc<RateLimit>,
 }
 
 impl fmt::Debug for LicenseState {
@@ -122,7 +135,9 @@ impl LicenseState {
     ) -> Self {
         let audit = audit::AuditLog::start(db.clone());
         let playback = token::PlaybackTokens::new(playback);
-        Self { db, vault, objects, access, playback, clock, settings: Arc::new(settings), audit }
+        let strangers = RateLimit::new(clock.clone(), settings.stranger_refusals, STRANGERS_WINDOW);
+        let (settings, strangers) = (Arc::new(settings), Arc::new(strangers));
+        Self { db, vault, objects, access, playback, clock, settings, audit, strangers }
     }
 }
 
@@ -136,7 +151,8 @@ pub fn router(state: LicenseState) -> Router {
         .route("/keys/{kid}", get(keys::key))
         .route("/playback/{token}/{*file}", get(native::playlist))
         .route("/media/{asset_id}/{package_id}/{*file}", get(media::file))
-        // Whatever a handler does not say itself, and what axum answers by itself (405), is not to be kept.
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        // Whatever a handler does not say itself is not to be kept.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),

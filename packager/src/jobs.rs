@@ -1,6 +1,6 @@
 //! The packager's jobs: build and publish a package; remove clear intermediates; remove a deleted asset's objects.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use lectern_domain::{
@@ -18,7 +18,8 @@ use lectern_platform::{
     worker::{Handler, JobContext},
 };
 use lectern_store::{
-    Db, assets,
+    Db,
+    assets::{self, Asset},
     jobs::{self, Job},
     packages,
     pipeline::{Completion, JobFailure},
@@ -27,6 +28,7 @@ use lectern_store::{
 use crate::{
     build::{Build, BuildError},
     layout::PackageKeys,
+    planned::{self, Part},
 };
 
 /// Does [`JobKind::Package`], [`JobKind::CleanWork`] and [`JobKind::DeleteAsset`].
@@ -78,7 +80,7 @@ impl PackagerJobs {
             .map_err(retry)?
             .ok_or_else(|| internal("no package row"))?;
         let names = packages::keys(&self.db, package).await.map_err(retry)?;
-        let (outputs, sources) = self.outputs(asset).await?;
+        let (outputs, sources) = self.outputs(&found).await?;
         let secret = match target.protection {
             Protection::None => None,
             Protection::Aes128 => {
@@ -121,24 +123,35 @@ impl PackagerJobs {
         Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
     }
 
-    /// Results of the asset's transcode jobs, spans in order and then audio tracks, with where their files lie.
-    async fn outputs(&self, asset: AssetId) -> Result<(Vec<TranscodeOutput>, Vec<String>), JobFailure> {
-        let mut parts = Vec::new();
-        for job in jobs::of_asset(&self.db, asset).await.map_err(retry)? {
-            let order = match (job.state, &job.payload) {
-                (JobState::Done, JobPayload::TranscodeSpan { span, .. }) => (0, *span),
-                (JobState::Done, JobPayload::TranscodeAudio { audio, .. }) => (1, *audio),
+    /// Results of the asset's transcode jobs in the order of packaging, with where their files lie: exactly one for each part
+    /// of the plan, and each of what was planned. Anything else is a bug of ours that must not reach learners.
+    async fn outputs(&self, asset: &Asset) -> Result<(Vec<TranscodeOutput>, Vec<String>), JobFailure> {
+        let plan = asset.plan.as_ref().ok_or_else(|| internal("the asset has no plan"))?;
+        let mut made = BTreeMap::new();
+        for job in jobs::of_asset(&self.db, asset.id).await.map_err(retry)? {
+            let part = match (job.state, &job.payload) {
+                (JobState::Done, JobPayload::TranscodeSpan { span, .. }) => Part::Span(*span),
+                (JobState::Done, JobPayload::TranscodeAudio { audio, .. }) => Part::Audio(*audio),
                 _ => continue,
             };
             let result =
                 job.result.ok_or_else(|| internal(format!("{} is done without a result", job.id)))?;
             let output: TranscodeOutput = serde_json::from_value(result).map_err(internal)?;
-            parts.push((order, job.id, output, storage_key::work_attempt_prefix(asset, job.id, job.attempt)));
+            let prefix = storage_key::work_attempt_prefix(asset.id, job.id, job.attempt);
+            if made.insert(part, (output, prefix)).is_some() {
+                return Err(internal(format!("the reports do not match the plan: {part}: reported twice")));
+            }
         }
-        // After a retry the same span exists twice: ids grow with time, and the later one wins.
-        parts.sort_by_key(|(order, id, ..)| (*order, std::cmp::Reverse(*id)));
-        parts.dedup_by_key(|(order, ..)| *order);
-        Ok(parts.into_iter().map(|(_, _, output, prefix)| (output, prefix)).unzip())
+        let expected = planned::parts(plan);
+        if let Some(missing) = expected.iter().find(|part| !made.contains_key(part)) {
+            return Err(internal(format!("the reports do not match the plan: {missing}: no report")));
+        }
+        if let Some(extra) = made.keys().find(|part| !expected.contains(part)) {
+            return Err(internal(format!("the reports do not match the plan: {extra}: not planned")));
+        }
+        let (outputs, sources): (Vec<_>, Vec<_>) = made.into_values().unzip();
+        planned::check(plan, &outputs).map_err(internal)?;
+        Ok((outputs, sources))
     }
 
     async fn clean(&self, asset: AssetId) -> Result<Completion, JobFailure> {

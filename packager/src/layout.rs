@@ -68,7 +68,7 @@ pub struct TrackLayout {
 /// One segment of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentLayout {
-    /// Position in the track, from 0.
+    /// Number on the grid that every rung shares, from 0, rising.
     pub index: u32,
     /// Name within the package.
     pub object: String,
@@ -120,8 +120,9 @@ impl PackageLayout {
     /// Puts together the reports of an asset's jobs: spans in order, then audio tracks. Reports without tracks (a span
     /// that begins after the end of the source) are skipped.
     ///
-    /// Checks that every track is numbered from 0 without gap or repetition, that each segment starts where the one
-    /// before it ends, and that the video tracks have the same grid, to the frame.
+    /// Checks that the numbers of every track rise, that each segment starts where the one before it ends, and that the
+    /// video tracks have the same grid, to the frame. A number may be left out: no frame begins in that segment of the
+    /// grid, and the one before it lasts longer. That nothing else is missing shows in the times.
     pub fn new(outputs: &[TranscodeOutput], keys: Option<PackageKeys>) -> Result<Self, LayoutError> {
         let mut tracks: Vec<TrackLayout> = Vec::new();
         for (output, report) in outputs.iter().enumerate() {
@@ -182,9 +183,10 @@ fn add(
     }
     track.init_sources.push(file(&part.init));
     for segment in &part.segments {
-        let expected = track.segments.len();
-        if segment.index as usize != expected {
-            let reason = format!("expected segment {expected}, got {} in report {output}", segment.index);
+        let least = track.segments.last().map_or(0, |before| before.index + 1);
+        if segment.index < least || segment.index >= MOST_SEGMENTS {
+            let reason =
+                format!("expected segment {least} or later, got {} in report {output}", segment.index);
             return Err(wrong(part, reason));
         }
         check_segment_values(segment).map_err(|reason| wrong(part, reason))?;
@@ -229,6 +231,9 @@ fn empty_track(part: &TrackOutput, keys: Option<PackageKeys>) -> Result<TrackLay
         segments: Vec::new(),
     })
 }
+
+/// Segments that no asset has: names keep their width, numbers do not overflow.
+const MOST_SEGMENTS: u32 = 100_000;
 
 /// Times and sizes that nothing real exceeds, so that sums of them do not overflow.
 const MOST: u64 = 1 << 56;
@@ -301,18 +306,20 @@ fn check_grid(tracks: &[TrackLayout]) -> Result<(), LayoutError> {
         }
         for (ours, theirs) in track.segments.iter().zip(&first.segments) {
             let at = |ticks: u64, other: &TrackLayout| u128::from(ticks) * u128::from(other.timescale);
-            let same = at(ours.start_ticks, first) == at(theirs.start_ticks, track)
+            let same = ours.index == theirs.index
+                && at(ours.start_ticks, first) == at(theirs.start_ticks, track)
                 && at(ours.duration_ticks, first) == at(theirs.duration_ticks, track)
                 && ours.samples == theirs.samples;
             if !same {
                 return differs(format!(
-                    "segment {} has {} frames, {} ticks from {} of {} per second; in {} it has {} frames, {} from {} of {}",
+                    "segment {} has {} frames, {} ticks from {} of {} per second; in {} segment {} has {} frames, {} from {} of {}",
                     ours.index,
                     ours.samples,
                     ours.duration_ticks,
                     ours.start_ticks,
                     track.timescale,
                     first.name,
+                    theirs.index,
                     theirs.samples,
                     theirs.duration_ticks,
                     theirs.start_ticks,

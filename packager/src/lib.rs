@@ -1,6 +1,7 @@
 //! The packager: from clear CMAF segments to encrypted ones, their playlists, and the proof that they belong together.
 //!
 //! ```text
+//! plan ── planned ──┐
 //! reports of the transcode jobs ── layout ──> objects to write ── aes128 ──> check ──> published
 //!                init segments ── cmaf ──┘└── manifests ──> hls ──> playlists, renditions
 //! ```
@@ -18,3 +19,4 @@ pub mod hls;
 pub mod jobs;
 pub mod layout;
 pub mod manifests;
+pub mod planned;

@@ -1,8 +1,13 @@
 //! What every role's HTTP has in common: problem documents and who is calling.
 
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
 use axum::{
     Json,
-    extract::{FromRef, FromRequestParts, OptionalFromRequestParts},
+    extract::{ConnectInfo, FromRef, FromRequestParts, OptionalFromRequestParts},
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -68,6 +73,20 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
+    /// 405: the route is there, but not for this method.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this route does not take this method; see the Allow header",
+        )
+    }
+
+    /// 429: the client has asked too often, and may ask again after `wait`.
+    pub fn too_many_requests(detail: impl Into<String>, wait: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait.as_secs() + 1)
+    }
+
     /// 500: the cause goes to the log, the client gets a reference to nothing but the time.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
@@ -112,6 +131,17 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// Where a request comes from; absent when the server was started without connection information. The last address in
+/// `X-Forwarded-For` counts where it is to be trusted: the nearest proxy wrote it, those before it were written by whoever.
+pub fn client_address(parts: &Parts, trust_forwarded_for: bool) -> Option<IpAddr> {
+    let forwarded = || {
+        let list = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        list.rsplit(',').next()?.trim().parse().ok()
+    };
+    let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    trust_forwarded_for.then(forwarded).flatten().or_else(peer)
 }
 
 /// The bearer token of a request, if it has one.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod events;
 pub mod http;
 pub mod objects;
+pub mod rate_limit;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tokens;

@@ -26,12 +26,14 @@ statements! {
         "SELECT assets.*, packages.renditions FROM assets \
          LEFT JOIN packages ON packages.id = assets.package_id WHERE assets.id = $1"
     );
-    // The guard is the transition table of the domain, given as the list of states that may be left.
+    // The guard is the transition table of the domain, given as the list of states that may be left. PostgreSQL: as an
+    // array. A row that changed while this waited for it is looked at again, but not against the other rows of a subquery:
+    // one that went from `processing` to `playable` meanwhile would be held against `processing` alone and left as it is.
     ADVANCE = split(
         "UPDATE assets SET state = $2, updated_at = $3 \
          WHERE id = $1 AND state IN (SELECT value FROM json_each($4))",
         "UPDATE assets SET state = $2, updated_at = $3 \
-         WHERE id = $1 AND state IN (SELECT jsonb_array_elements_text($4))",
+         WHERE id = $1 AND state = ANY (ARRAY(SELECT jsonb_array_elements_text($4)))",
     );
     SET_FAILURE = both("UPDATE assets SET failure_code = $2, failure_message = $3 WHERE id = $1");
     LOCK = both("UPDATE assets SET updated_at = $2 WHERE id = $1");

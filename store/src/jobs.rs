@@ -60,8 +60,11 @@ statements! {
         "UPDATE jobs SET state = 'cancelled', lease_owner = NULL, lease_expires_at = NULL, updated_at = $2 \
          WHERE asset_id = $1 AND state IN ('queued', 'leased') AND kind <> 'clean_work' AND kind <> 'delete_asset'"
     );
-    // Work of an earlier generation no longer counts towards the asset's progress.
-    WEIGH_NOTHING = both("UPDATE jobs SET weight = 0.0 WHERE asset_id = $1");
+    // Whatever became of it: an earlier generation's jobs are neither waited for, nor packaged, nor counted.
+    SUPERSEDE_OF_ASSET = both(
+        "UPDATE jobs SET state = 'cancelled', lease_owner = NULL, lease_expires_at = NULL, updated_at = $2 \
+         WHERE asset_id = $1 AND state <> 'cancelled'"
+    );
     COUNT_BY_STATE = both("SELECT kind, state, COUNT(*) AS total FROM jobs GROUP BY kind, state");
     TELL = both("INSERT INTO job_story (job_id, at, attempt, event, detail) VALUES ($1, $2, $3, $4, $5)");
     STORY = both("SELECT * FROM job_story WHERE job_id = $1 ORDER BY at, attempt");
@@ -242,7 +245,9 @@ pub async fn put_back(tx: &mut Tx, job: &Job, why: &PutBack, now: Timestamp) -> 
         PutBack::LeaseLost => ("lease_lost", "", false),
     };
     let run_after = if failed { now + backoff(job.failures + 1, rand::random()) } else { now };
-    let args = args![job.id, job.attempt, run_after, now, i64::from(failed), MAX_FAILURES, MAX_ATTEMPTS];
+    let (failures, attempts) =
+        if job.payload.kind().gives_up() { (MAX_FAILURES, MAX_ATTEMPTS) } else { (u32::MAX, u32::MAX) };
+    let args = args![job.id, job.attempt, run_after, now, i64::from(failed), failures, attempts];
     let after: Option<Job> = tx.fetch_optional(PUT_BACK, args).await?;
     if let Some(after) = &after {
         tell(tx, job.id, job.attempt, event, detail, now).await?;
@@ -269,8 +274,9 @@ pub(crate) async fn cancel_of_asset(tx: &mut Tx, asset: AssetId, now: Timestamp)
     Ok(())
 }
 
-pub(crate) async fn weigh_nothing(tx: &mut Tx, asset: AssetId) -> Result<(), Error> {
-    tx.execute(WEIGH_NOTHING, args![asset]).await.map(drop)
+/// Cancels every job an asset ever had, clean-up included: it begins again from its source.
+pub(crate) async fn supersede_of_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<(), Error> {
+    tx.execute(SUPERSEDE_OF_ASSET, args![asset, now]).await.map(drop)
 }
 
 /// How many jobs there are of each kind in each state.

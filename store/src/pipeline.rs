@@ -28,16 +28,24 @@ statements! {
     );
     POINT_LESSON = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
     UNPOINT_LESSONS = both("UPDATE lessons SET asset_id = NULL, version = version + 1, updated_at = $2 WHERE asset_id = $1");
+    // PostgreSQL: waits for uploads that are being announced in the course, and lets none be announced meanwhile.
+    HOLD_COURSE = split(
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1)",
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1) FOR UPDATE",
+    );
     OF_LESSON = both("SELECT id FROM assets WHERE lesson_id = $1 AND state <> 'deleted'");
     SAVE_PLAN = both("UPDATE assets SET source_info = $2, plan = $3, duration_ms = $4 WHERE id = $1");
     POINT_PACKAGE = both("UPDATE assets SET package_id = $2, duration_ms = $3 WHERE id = $1");
     SHRED = both("UPDATE assets SET wrapped_secret = NULL WHERE id = $1");
     NEXT_GENERATION = both("UPDATE assets SET generation = generation + 1, progress = 0.0 WHERE id = $1");
+    // A late heartbeat takes nothing from an asset that is ready.
     ADVANCE_PROGRESS = split(
         "UPDATE assets SET progress = MIN(0.999, MAX(progress, COALESCE((SELECT SUM(weight * jobs.progress) FROM jobs \
-         WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+         WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) \
+         WHERE id = $1 AND state NOT IN ('ready', 'failed', 'deleted')",
         "UPDATE assets SET progress = LEAST(0.999, GREATEST(progress, COALESCE((SELECT SUM(weight * jobs.progress) \
-         FROM jobs WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) WHERE id = $1",
+         FROM jobs WHERE jobs.asset_id = assets.id AND jobs.state <> 'cancelled'), 0.0))) \
+         WHERE id = $1 AND state NOT IN ('ready', 'failed', 'deleted')",
     );
     COMPLETE_PROGRESS = both("UPDATE assets SET progress = 1.0 WHERE id = $1");
 }
@@ -174,12 +182,15 @@ pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result
     Ok(true)
 }
 
-/// Removes every asset ever uploaded for a lesson. Call before deleting the lesson.
+/// Removes every asset ever uploaded for a lesson. Call before deleting the lesson, and before anything else in the
+/// transaction that waits for an asset or a lesson: the course is held first, as where an upload is announced
+/// ([`crate::uploads::keep_lesson`]), so that neither misses the other and neither waits for the other in a circle.
 pub async fn delete_assets_of_lesson(
     tx: &mut Tx,
     lesson: lectern_domain::ids::LessonId,
     now: Timestamp,
 ) -> Result<(), Error> {
+    tx.execute(HOLD_COURSE, args![lesson]).await?;
     let assets: Vec<OnlyId> = tx.fetch_all(OF_LESSON, args![lesson]).await?;
     for OnlyId(asset) in assets {
         delete_asset(tx, asset, now).await?;
@@ -196,8 +207,7 @@ pub async fn retry_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<
     }
     assets::set_failure(tx, asset, None).await?;
     tx.execute(NEXT_GENERATION, args![asset]).await?;
-    jobs::cancel_of_asset(tx, asset, now).await?;
-    jobs::weigh_nothing(tx, asset).await?;
+    jobs::supersede_of_asset(tx, asset, now).await?;
     queue_probe(tx, asset, found.generation + 1, now).await?;
     Ok(true)
 }
@@ -237,9 +247,7 @@ pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp
             }
         }
     }
-    if !asset.state.is_final() {
-        tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
-    }
+    tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
     tx.commit().await?;
     Ok(Taken::Yes)
 }

@@ -14,7 +14,12 @@ use crate::{
 };
 
 statements! {
-    // PostgreSQL: the lesson may change meanwhile, but not go away.
+    // PostgreSQL: course and lesson may change meanwhile, but not go away. The course first: see
+    // `pipeline::delete_assets_of_lesson`. Two statements, so that the second sees what the first waited for.
+    KEEP_COURSE = split(
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1)",
+        "SELECT id FROM courses WHERE id = (SELECT course_id FROM lessons WHERE id = $1) FOR KEY SHARE",
+    );
     KEEP_LESSON = split(
         "SELECT id FROM lessons WHERE id = $1",
         "SELECT id FROM lessons WHERE id = $1 FOR KEY SHARE",
@@ -155,6 +160,7 @@ impl FromRow for Count {
 
 /// Keeps a lesson from being deleted until the transaction ends. False: there is none.
 pub async fn keep_lesson(tx: &mut Tx, lesson: LessonId) -> Result<bool, Error> {
+    tx.execute(KEEP_COURSE, args![lesson]).await?;
     let found: Option<Found> = tx.fetch_optional(KEEP_LESSON, args![lesson]).await?;
     Ok(found.is_some())
 }

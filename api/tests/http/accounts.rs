@@ -1,6 +1,6 @@
 //! Registering, signing in, refreshing, signing out, and what goes wrong with each.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use lectern_api::{ApiSettings, CreateUserError, create_user};
 use lectern_domain::account::Role;
@@ -344,6 +344,42 @@ async fn behind_a_trusted_proxy_the_clients_are_told_apart() {
         }
         login_from(&behind_proxy, "203.0.113.8, 192.0.2.1", "ada@example.org", PASSWORD).await.expect(429);
         login_from(&behind_proxy, "192.0.2.2", "ada@example.org", PASSWORD).await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn registrations_are_limited_by_address() {
+    on_both_engines(|db| async move {
+        let settings = ApiSettings {
+            trust_forwarded_for: true,
+            registrations: NonZeroU32::new(3).unwrap(),
+            ..ApiSettings::default()
+        };
+        let server = Server::start_with(db, settings).await;
+        let ask = async |address: &str, name: &str| {
+            let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD, "name": name });
+            let request = server
+                .client
+                .post(format!("{}/api/v1/auth/register", server.base))
+                .header("x-forwarded-for", address)
+                .json(&body);
+            Answer::of(request.send().await.unwrap()).await
+        };
+        ask("192.0.2.1", "ada").await.expect(201);
+        // Asking whether somebody has an account counts too.
+        ask("192.0.2.1", "ada").await.expect_code(409, "email_taken");
+        ask("192.0.2.1", "eve").await.expect(201);
+        let refused = ask("192.0.2.1", "mallory").await.expect_code(429, "too_many_requests");
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1_200..=1_201).contains(&wait), "a third of an hour: {wait}");
+        assert!(accounts::credentials(&server.db, "mallory@example.org").await.unwrap().is_none());
+
+        ask("192.0.2.2", "bob").await.expect(201);
+        login(&server, "eve@example.org", PASSWORD).await.expect(200);
+        server.clock.advance(Duration::from_secs(wait));
+        ask("192.0.2.1", "mallory").await.expect(201);
+        ask("192.0.2.1", "trudy").await.expect(429);
     })
     .await;
 }

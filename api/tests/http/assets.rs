@@ -138,6 +138,27 @@ async fn learners_see_the_asset_of_a_lesson_without_what_is_the_instructors() {
         assert_eq!(seen.body["source_bytes"], Value::Null);
         assert_eq!(seen.body.get("failure"), None);
         assert!(!full.body.to_string().contains("secret"));
+        let reason = full.body["failure"]["message"].as_str().unwrap();
+
+        // Nor anywhere else that shows something of the asset, enrolled or not.
+        let enrolled = server.person(Role::Student).await;
+        server.enroll(&enrolled, course).await;
+        for person in [&learner, &enrolled] {
+            let lessons = format!("/api/v1/courses/{course}/lessons");
+            let mut texts = vec![
+                server.get(&path, Some(person)).await.expect(200).body,
+                server.get(&format!("/api/v1/lessons/{lesson}"), Some(person)).await.expect(200).body,
+                server.get(&lessons, Some(person)).await.expect(200).body,
+            ];
+            texts.extend(Events::open(&server, &path, person).await.next().await);
+            assert_eq!(texts.len(), 4);
+            for text in texts.iter().map(Value::to_string) {
+                assert!(text.contains(&asset.to_string()), "{text}");
+                for private in ["lecture.mp4", "1000", "source_empty", reason] {
+                    assert!(!text.contains(private), "{private:?} in {text}");
+                }
+            }
+        }
 
         // An admin uploaded it: who teaches the course is still in charge.
         let admin = server.person(Role::Admin).await;

@@ -9,6 +9,7 @@ use lectern_domain::{
     account::Role,
     course::{LessonType, PublishedStatus},
     ids::{AssetId, LessonId, UploadId, UserId},
+    keys::secret_context,
 };
 use lectern_platform::{
     clock::{new_id, random_bytes},
@@ -170,11 +171,8 @@ async fn announce(
     let id = new_id(&*state.clock, UploadId::generate);
     let asset = new_id(&*state.clock, AssetId::generate);
     let secret = zeroize::Zeroizing::new(random_bytes::<32>());
-    let wrapped_secret = state
-        .vault
-        .wrap(&format!("asset secret|{asset}"), secret.as_slice())
-        .await
-        .map_err(Problem::internal)?;
+    let wrapped_secret =
+        state.vault.wrap(&secret_context(asset), secret.as_slice()).await.map_err(Problem::internal)?;
 
     let limits = &state.settings;
     let mut tx = state.db.begin().await?;

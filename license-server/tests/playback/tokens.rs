@@ -1,6 +1,6 @@
 //! Tokens that are missing, damaged, late, or somebody else's.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use lectern_license_server::LicenseSettings;
@@ -12,7 +12,7 @@ use lectern_platform::{
 use lectern_store::testing::on_both_engines;
 use reqwest::Method;
 
-use crate::world::World;
+use crate::world::{Answer, World};
 
 fn swapped(token: &str, at: usize) -> String {
     let mut bytes = token.as_bytes().to_vec();
@@ -23,7 +23,9 @@ fn swapped(token: &str, at: usize) -> String {
 #[tokio::test]
 async fn a_token_with_any_byte_changed_opens_nothing() {
     on_both_engines(|db| async move {
-        let world = World::new(db).await;
+        let many = NonZeroU32::new(1_000_000).unwrap();
+        let settings = LicenseSettings { stranger_refusals: many, ..LicenseSettings::default() };
+        let world = World::with(db, settings).await;
         let lesson = world.lesson().await;
         let user = world.learner(&lesson).await;
         let playing = world.play(&lesson, user).await;
@@ -64,6 +66,78 @@ async fn a_token_with_any_byte_changed_opens_nothing() {
         assert_eq!(rows.len(), count - ends);
         assert!(rows.iter().all(|row| row.reason == "token_invalid" && !row.granted && row.user.is_none()));
         assert_eq!(world.key(lesson.video.kid, &playing.token).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_audit_log_and_stop_nobody_with_a_token() {
+    on_both_engines(|db| async move {
+        let settings = LicenseSettings {
+            trust_forwarded_for: true,
+            stranger_refusals: NonZeroU32::new(20).unwrap(),
+            ..LicenseSettings::default()
+        };
+        let world = World::with(db, settings).await;
+        let lesson = world.lesson().await;
+        let playing = world.play(&lesson, world.learner(&lesson).await).await;
+        let stranger = world.learner(&lesson).await;
+        let late = world.play(&lesson, stranger).await;
+        world.clock.advance(Duration::from_mins(4));
+        world.beat(&playing).await;
+        world.clock.advance(Duration::from_mins(2));
+        let fresh = world.play(&lesson, stranger).await;
+        world.new_audit().await;
+
+        let key = format!("/keys/{}", lesson.video.kid);
+        let begin = format!("/api/v1/lessons/{}/playback", lesson.lesson);
+        let native = format!("/playback/{}/multivariant.m3u8", swapped(&playing.native_token, 9));
+        let (beat, end) = (playing.heartbeat.clone(), format!("/api/v1/playback/{}", playing.session));
+        let mut answers = Vec::new();
+        for round in 0..15 {
+            for (method, path, token) in [
+                (Method::GET, &key, None),
+                (Method::GET, &key, Some("nonsense")),
+                (Method::GET, &key, Some(late.token.as_str())),
+                (Method::POST, &begin, None),
+                (Method::POST, &beat, Some("nonsense")),
+                (Method::GET, &native, None),
+            ] {
+                let mut request = world.request(method, path).header("x-forwarded-for", "192.0.2.1");
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+                let answer = Answer::of(request.send().await.unwrap()).await;
+                if answer.status == 429 {
+                    assert_eq!(answer.code(), "too_many_requests");
+                    let wait: u64 = answer.header("retry-after").parse().unwrap();
+                    assert!((1..=31).contains(&wait), "{round}: {wait}");
+                }
+                answers.push(answer.status);
+            }
+        }
+        assert!(answers[..20].iter().all(|status| *status == 401), "{answers:?}");
+        assert!(answers[20..].iter().all(|status| *status == 429), "{answers:?}");
+        let rows = world.new_audit().await;
+        assert_eq!(rows.len(), 20, "what is past the limit is not written down");
+        assert!(rows.iter().all(|row| !row.granted && row.client == "192.0.2.1"));
+
+        // From the same address: whoever shows a token is answered, and refusals of theirs are written down.
+        let from = |method, path: &str, token: &str| {
+            world.request(method, path).header("x-forwarded-for", "192.0.2.1").bearer_auth(token).send()
+        };
+        assert_eq!(from(Method::GET, &key, &fresh.token).await.unwrap().status(), 200);
+        let wrong = "/keys/kid_018f2f3a5c7b7cc3a1b2c3d4e5f60718";
+        assert_eq!(from(Method::GET, wrong, &fresh.token).await.unwrap().status(), 403);
+        assert_eq!(from(Method::DELETE, &end, "nonsense").await.unwrap().status(), 401);
+        let reasons: Vec<String> = world.new_audit().await.into_iter().map(|row| row.reason).collect();
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons.contains(&"granted".to_owned()) && reasons.contains(&"wrong_key".to_owned()));
+        // From another address strangers are refused as ever, and from this one again after a while.
+        assert_eq!(world.get(&key).await.status, 401);
+        world.clock.advance(Duration::from_secs(31));
+        let again = world.request(Method::GET, &key).header("x-forwarded-for", "192.0.2.1");
+        assert_eq!(again.send().await.unwrap().status(), 401);
     })
     .await;
 }

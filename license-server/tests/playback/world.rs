@@ -13,7 +13,7 @@ use lectern_domain::{
     course::{LessonType, PublishedStatus},
     ids::{AssetId, CourseId, Kid, LessonId, PackageId, ProcessId, UserId},
     job::JobKind,
-    keys::{AssetSecret, KeyName, Protection, TrackClass},
+    keys::{AssetSecret, KeyName, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
     source::{AudioTrack, SourceInfo},
@@ -229,7 +229,7 @@ impl World {
         lessons::insert(&mut tx, new, now).await.unwrap();
         let asset = new_id(&self.clock, AssetId::generate);
         let bytes = random_bytes::<32>();
-        let wrapped = self.vault.wrap(&format!("asset secret|{asset}"), &bytes).await.unwrap();
+        let wrapped = self.vault.wrap(&secret_context(asset), &bytes).await.unwrap();
         let new = NewAsset {
             id: asset,
             owner,

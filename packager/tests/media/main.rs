@@ -3,5 +3,6 @@
 
 mod clip;
 mod hostile;
+mod jobs;
 mod playback;
 mod reading;

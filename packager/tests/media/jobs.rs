@@ -1,0 +1,319 @@
+//! The package job as a server runs it: database, object store, vault and worker loop are real, the segments ffmpeg's.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use lectern_domain::{
+    account::Role,
+    asset::AssetState,
+    failure::FailureCode,
+    ids::{AssetId, Kid, LessonId, PackageId, ProcessId, UserId},
+    job::{JobKind, JobPayload},
+    keys::{KeyName, Protection, TrackClass, secret_context},
+    media::TranscodeOutput,
+    plan::{PlanSettings, TranscodePlan, plan},
+    source::{AudioTrack, Orientation, Ratio, SourceInfo, VideoTrack},
+    storage_key,
+};
+use lectern_packager::{jobs::PackagerJobs, planned::Part};
+use lectern_platform::{
+    clock::{Clock as _, SystemClock, new_id},
+    events::AssetNews,
+    objects::{DiskObjects, SharedObjects},
+    shutdown::Shutdown,
+    vault::{MasterKeyVault, Vault},
+    worker::{Handler, Wakeups, Workers},
+};
+use lectern_store::{
+    Db,
+    accounts::{self, User},
+    assets::{self, Asset, NewAsset},
+    jobs::{self, Job},
+    packages::NewPackage,
+    pipeline::{self, Completion, Taken},
+    testing::on_both_engines,
+};
+
+use crate::clip::{Clip, RATE, SECONDS};
+
+const MINUTE: time::Duration = time::Duration::minutes(1);
+
+/// The clips that ffmpeg made, once for all cases, and what their jobs report.
+struct Media {
+    video: Clip,
+    audio: Clip,
+    source: SourceInfo,
+    plan: TranscodePlan,
+    reports: HashMap<&'static str, TranscodeOutput>,
+}
+
+impl Media {
+    fn new() -> Self {
+        let (video, audio) = (Clip::video("180p", "320x180"), Clip::audio("audio-0"));
+        let source = SourceInfo {
+            container: "video/quicktime".into(),
+            duration_ns: Some(u64::from(SECONDS) * 1_000_000_000),
+            start_ns: 0,
+            seekable: true,
+            video: Some(VideoTrack {
+                codec: "video/x-h264".into(),
+                width: 320,
+                height: 180,
+                pixel_aspect: Ratio::new(1, 1),
+                frame_rate: Ratio::new(RATE, 1),
+                orientation: Orientation::Upright,
+                interlaced: false,
+                bit_depth: 8,
+                colorimetry: "bt709".into(),
+                hdr: false,
+            }),
+            audio: vec![AudioTrack {
+                index: 0,
+                codec: "audio/mpeg".into(),
+                sample_rate: 48_000,
+                channels: 2,
+                language: None,
+            }],
+        };
+        let settings = PlanSettings { segment_ms: 2_000, span_ms: 4_000, ..PlanSettings::default() };
+        let plan = plan(&source, &settings).expect("a source that can be planned");
+        assert_eq!(plan.video.as_ref().map(|video| video.spans.len()), Some(2));
+        let whole = TranscodeOutput { tracks: vec![video.report()] };
+        let mut reports = HashMap::from([("audio 0", TranscodeOutput { tracks: vec![audio.report()] })]);
+        for (name, range) in [("span 0", 0..2), ("span 1", 2..4)] {
+            let mut part = whole.clone();
+            part.tracks[0].segments = part.tracks[0].segments[range].to_vec();
+            reports.insert(name, part);
+        }
+        Self { video, audio, source, plan, reports }
+    }
+}
+
+/// A deployment with one asset whose transcode jobs have ended with some reports.
+struct Server {
+    db: Db,
+    objects: SharedObjects,
+    vault: Arc<dyn Vault>,
+    asset: AssetId,
+    package: PackageId,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn new(db: &Db) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let objects = DiskObjects::open(folder.path().join("objects")).await.expect("opened");
+        let vault = MasterKeyVault::open_or_create(&folder.path().join("key")).expect("made").shared();
+        let (now, owner) = (SystemClock.now(), new_id(&SystemClock, UserId::generate));
+        let user = User {
+            id: owner,
+            email: format!("{owner}@example.org"),
+            name: "Somebody".into(),
+            role: Role::Instructor,
+            created_at: now,
+            disabled_at: None,
+        };
+        accounts::insert(db, &user, "hash").await.expect("stored");
+        let asset = new_id(&SystemClock, AssetId::generate);
+        let secret: [u8; 32] = rand::random();
+        let new = NewAsset {
+            id: asset,
+            owner,
+            lesson: new_id(&SystemClock, LessonId::generate),
+            filename: "film.mp4".into(),
+            source_bytes: 1_000,
+            wrapped_secret: vault.wrap(&secret_context(asset), &secret).await.expect("wrapped"),
+        };
+        let mut tx = db.begin().await.expect("begun");
+        pipeline::create_asset(&mut tx, new, now).await.expect("made");
+        assert!(pipeline::upload_finished(&mut tx, asset, now).await.expect("told"));
+        tx.commit().await.expect("committed");
+        let package = new_id(&SystemClock, PackageId::generate);
+        Self { db: db.clone(), objects: Arc::new(objects), vault, asset, package, _folder: folder }
+    }
+
+    async fn claim(&self) -> Option<Job> {
+        let most = [JobKind::Probe, JobKind::TranscodeSpan, JobKind::TranscodeAudio];
+        let owner = new_id(&SystemClock, ProcessId::generate);
+        jobs::claim(&self.db, owner, &most, SystemClock.now(), MINUTE).await.expect("asked")
+    }
+
+    /// Does all jobs before packaging. Each reports what the media has for its part, after `change`.
+    async fn transcode(&self, media: &Media, change: fn(Part, &mut TranscodeOutput)) {
+        while let Some(job) = self.claim().await {
+            let part = match job.payload {
+                JobPayload::TranscodeSpan { span, .. } => Part::Span(span),
+                JobPayload::TranscodeAudio { audio, .. } => Part::Audio(audio),
+                _ => {
+                    let (source, plan) = (media.source.clone(), media.plan.clone());
+                    self.complete(
+                        &job,
+                        Completion::Probed { source: Box::new(source), plan: Box::new(plan) },
+                    )
+                    .await;
+                    continue;
+                }
+            };
+            let mut output = media.reports[part.to_string().as_str()].clone();
+            change(part, &mut output);
+            let clip = if matches!(part, Part::Audio(_)) { &media.audio } else { &media.video };
+            let prefix = storage_key::work_attempt_prefix(self.asset, job.id, job.attempt);
+            for track in &output.tracks {
+                let segments = track.segments.iter().map(|segment| segment.file.as_str());
+                for file in segments.chain([track.init.as_str()]) {
+                    let bytes = std::fs::read(clip.path(file)).expect("ffmpeg made it");
+                    self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.expect("stored");
+                }
+            }
+            let name = |class| KeyName { kid: new_id(&SystemClock, Kid::generate), class, period: 0 };
+            let keys = vec![name(TrackClass::Video), name(TrackClass::Audio)];
+            let package = NewPackage { id: self.package, protection: Protection::Aes128, keys };
+            self.complete(&job, Completion::Transcoded { output, package }).await;
+        }
+    }
+
+    async fn complete(&self, job: &Job, completion: Completion) {
+        let taken = pipeline::complete(&self.db, job, completion, SystemClock.now()).await;
+        assert_eq!(taken.expect("written"), Taken::Yes);
+    }
+
+    /// Runs the packager until the asset is ready or has failed.
+    async fn package(&self) -> Asset {
+        let workers = Workers {
+            db: self.db.clone(),
+            clock: Arc::new(SystemClock),
+            process: new_id(&SystemClock, ProcessId::generate),
+            wakeups: Wakeups::default(),
+            news: AssetNews::default(),
+            shutdown: Shutdown::default(),
+        };
+        let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
+            db: self.db.clone(),
+            objects: self.objects.clone(),
+            vault: self.vault.clone(),
+        });
+        let mut news = workers.news.listen();
+        workers.start(&packager, 1);
+        let ended = async {
+            loop {
+                let asset = assets::find(&self.db, self.asset).await.expect("asked").expect("stored");
+                if asset.state.is_final() {
+                    return asset;
+                }
+                let _ = tokio::time::timeout(Duration::from_secs(1), news.recv()).await;
+            }
+        };
+        let asset = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("it ends");
+        workers.shutdown.begin();
+        workers.shutdown.run(Duration::from_secs(10)).await.expect("drained");
+        asset
+    }
+
+    /// What the package job said when it failed.
+    async fn detail(&self) -> String {
+        let jobs = jobs::of_asset(&self.db, self.asset).await.expect("asked");
+        let job = jobs.into_iter().find(|job| job.payload.kind() == JobKind::Package).expect("queued");
+        assert_eq!(job.attempt, 1, "no attempt could do better");
+        job.result.expect("a reason")["detail"].as_str().expect("a sentence").to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_as_planned_are_published() {
+    let media = Arc::new(Media::new());
+    on_both_engines(move |db| {
+        let media = media.clone();
+        async move {
+            let server = Server::new(&db).await;
+            server.transcode(&media, |_, _| ()).await;
+            let asset = server.package().await;
+            assert_eq!((asset.state, asset.package), (AssetState::Ready, Some(server.package)), "{asset:?}");
+            let names: Vec<&str> = asset.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+            assert_eq!(names, ["180p", "audio-0"]);
+            let prefix = storage_key::package_prefix(server.asset, server.package);
+            // An init segment, four media segments and a playlist for each, and the multivariant playlist.
+            assert_eq!(server.objects.list(&prefix).await.expect("listed").len(), 13);
+            let work = server.objects.list(&storage_key::work_prefix(server.asset)).await.expect("listed");
+            assert!(work.is_empty(), "nothing clear is left: {work:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_were_not_planned_are_not_published() {
+    type Change = fn(Part, &mut TranscodeOutput);
+    let cases: [(Change, &str); 7] = [
+        (
+            |part, output| {
+                if let Part::Span(_) = part {
+                    output.tracks.clear();
+                }
+            },
+            "every span: video was planned and no span has a segment",
+        ),
+        (
+            |part, output| {
+                if part == Part::Span(0) {
+                    output.tracks[0].segments.truncate(1);
+                }
+            },
+            "track 180p: gap of",
+        ),
+        (
+            |part, output| {
+                if part == Part::Span(1) {
+                    output.tracks[0].segments.iter_mut().for_each(|segment| segment.index += 1);
+                }
+            },
+            "span 1: 180p: segment 3: expected it to start at 6000000",
+        ),
+        (
+            |part, output| {
+                if part == Part::Span(1) {
+                    output.tracks[0].segments.iter_mut().for_each(|segment| segment.index -= 2);
+                }
+            },
+            "span 1: 180p: segment 0: this span has segments from 2",
+        ),
+        (
+            |part, output| {
+                if part == Part::Span(1) {
+                    output.tracks[0].name = "360p".into();
+                }
+            },
+            "span 1: expected the rungs [\"180p\"], got [\"360p\"]",
+        ),
+        (
+            |part, output| {
+                if part == Part::Audio(0) {
+                    output.tracks[0].segments.remove(1);
+                }
+            },
+            "audio 0: expected segment 1, got 2",
+        ),
+        (
+            |part, output| {
+                if part == Part::Audio(0) {
+                    output.tracks[0].segments[2].duration_ticks *= 2;
+                }
+            },
+            "track audio-0: overlap of",
+        ),
+    ];
+    let media = Arc::new(Media::new());
+    on_both_engines(move |db| {
+        let media = media.clone();
+        async move {
+            for (change, expected) in cases {
+                let server = Server::new(&db).await;
+                server.transcode(&media, change).await;
+                let asset = server.package().await;
+                assert_eq!((asset.state, asset.package), (AssetState::Failed, None), "{expected}");
+                assert_eq!(asset.failure.map(|failure| failure.code), Some(FailureCode::Internal));
+                let detail = server.detail().await;
+                assert!(detail.contains(expected), "expected {expected:?} in {detail:?}");
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,8 @@
+//! Jobs and the pipeline on both engines: leases and their fence, failures and crashes, the way of an asset, deletion.
+
+mod deletion;
+mod failures;
+mod leases;
+mod pipeline;
+mod uploads;
+mod world;
