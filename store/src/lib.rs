@@ -7,7 +7,7 @@
 //! takes `now`), randomness (ids come as arguments).
 //!
 //! To add a statement: a line in the `statements!` block of its module, a function that runs it, a test in
-//! `tests/store.rs`. The block registers the text, so that a test prepares it on both engines. To add a table: the next
+//! `tests/work`. The block registers the text, so that a test prepares it on both engines. To add a table: the next
 //! migration number in both folders under `migrations/`.
 
 mod db;

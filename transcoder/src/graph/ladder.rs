@@ -281,11 +281,11 @@ fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst:
     Ok(encoder)
 }
 
-/// Encoder threads of a rung. Rungs already run side by side, and every thread of an encoder holds frames of its own,
-/// so the largest gets half the cores, as it does half the work, and the others one thread.
+/// Encoder threads of a rung. Rungs already run side by side, and every thread of an encoder holds frames of its own: the
+/// largest, which is half the work and would be waited for, gets as many as there are cores, the others one.
 fn threads(position: usize) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
-    if position == 0 { (cores / 2).clamp(1, 4) } else { 1 }
+    if position == 0 { cores.clamp(1, 4) } else { 1 }
 }
 
 fn collect(sink: &gst_app::AppSink, state: &Arc<Mutex<RungState>>) {
