@@ -26,6 +26,7 @@ use lectern_domain::{
 use super::{
     MediaFailure, OnProgress, Running, STALL,
     decode::{Chain, Decoding, Kind, presented},
+    downmix::downmix,
     element, measure,
     mux::{self, AccessUnit, Muxing},
     timeline,
@@ -55,7 +56,9 @@ pub(crate) fn transcode_audio(
         .field("rate", plan.sample_rate as i32)
         .field("channels", plan.channels as i32)
         .build();
-    let after = vec![element("audioconvert")?, element("audioresample")?];
+    let convert = element("audioconvert")?;
+    downmix(&convert);
+    let after = vec![convert, element("audioresample")?];
     let chain = Chain { threads: 1, unpadded: false, after, caps: raw };
     let decoding = Decoding::open(path, Kind::Audio, plan.track, &chain)?;
     decoding.play()?;
@@ -135,6 +138,9 @@ impl Encoding {
         let convert = element("audioconvert")?;
         let encoder = element("avenc_aac")?;
         encoder.set_property("bitrate", plan.bps as i32);
+        // On unless told otherwise, and then every band is coded as middle and side, the side so coarsely that what is on
+        // one channel alone comes out on both.
+        encoder.set_property("aac-ms", false);
         let output =
             gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw").build();
         let sink = gst_app::AppSink::builder().caps(&output).sync(false).async_(false).build();

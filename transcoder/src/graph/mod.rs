@@ -4,6 +4,7 @@ mod audio;
 mod container;
 mod count;
 mod decode;
+mod downmix;
 mod entry;
 mod faac;
 mod ladder;

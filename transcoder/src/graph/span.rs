@@ -86,7 +86,8 @@ pub(crate) fn transcode_span(
     let Some((last, _)) = last else {
         return Ok(TranscodeOutput::default());
     };
-    let end = end_of_span.unwrap_or(last + step.max(1));
+    let end = end_of_span
+        .unwrap_or_else(|| end_of_source(last, step, frame_ticks(track, scale), source.duration_ns, scale));
     let tracks = ladder.finish(end as u64)?;
     agree(&tracks)?;
     progress(1.0);
@@ -174,6 +175,16 @@ fn frame_time(sample: &gst::Sample, source: &SourceInfo, scale: u32) -> Option<i
     presented(sample, &source.container).map(|time| timeline::to_ticks(time - source.start_ns as i64, scale))
 }
 
+/// Where the source's last frame ends: as long after it as it came after the frame before. In a recording with a
+/// variable rate that may be very long, so it is no further than a nominal frame past the source's declared end.
+fn end_of_source(last: i64, step: i64, nominal: i64, duration_ns: Option<u64>, scale: u32) -> i64 {
+    let end = last + step.max(1);
+    match duration_ns.map(|duration| timeline::to_ticks(duration as i64, scale)) {
+        Some(declared) if end > declared + nominal => declared.max(last + nominal).min(end),
+        _ => end,
+    }
+}
+
 /// Nominal distance of frames; a twenty-fifth of a second when the source declares none.
 fn frame_ticks(track: &VideoTrack, scale: u32) -> i64 {
     let rate = track.frame_rate;
@@ -237,4 +248,22 @@ fn agree(tracks: &[lectern_domain::media::TrackOutput]) -> Result<(), MediaFailu
         return Ok(());
     }
     Err(MediaFailure::internal("the rungs of a span differ in their segments"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of_source;
+
+    #[test]
+    fn the_last_frame_does_not_outlast_the_source() {
+        let ends = |last, step, seconds: Option<u64>| {
+            end_of_source(last, step, 40, seconds.map(|seconds| seconds * 1_000_000_000), 1_000)
+        };
+        assert_eq!(ends(960, 40, Some(1)), 1_000, "a constant rate");
+        assert_eq!(ends(970, 40, Some(1)), 1_010, "a duration that was rounded");
+        assert_eq!(ends(21_500, 6_500, Some(22)), 22_000, "a picture that stood for long before the last");
+        assert_eq!(ends(25_000, 6_500, Some(22)), 25_040, "more frames than were declared");
+        assert_eq!(ends(21_500, 6_500, None), 28_000, "nothing declared");
+        assert_eq!(ends(30, 10, Some(0)), 40, "a high rate");
+    }
 }

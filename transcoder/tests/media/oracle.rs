@@ -57,10 +57,29 @@ pub(crate) fn complaints(path: &Path) -> String {
 
 /// Sound as samples of one channel at 48 kHz, counted from the container's start: silence before a late start.
 pub(crate) fn samples(path: &Path) -> Vec<f32> {
+    sound(path, "1")
+}
+
+/// The same of two channels, by turns.
+pub(crate) fn stereo(path: &Path) -> Vec<f32> {
+    sound(path, "2")
+}
+
+fn sound(path: &Path, channels: &str) -> Vec<f32> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
-        .args(["-map", "0:a:0", "-af", "aresample=48000:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"])
+        .args([
+            "-map",
+            "0:a:0",
+            "-af",
+            "aresample=48000:async=1:first_pts=0",
+            "-ac",
+            channels,
+            "-f",
+            "f32le",
+            "-",
+        ])
         .output()
         .expect("ffmpeg is installed");
     output.stdout.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()

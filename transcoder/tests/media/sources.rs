@@ -109,14 +109,37 @@ fn sound_alone_works() {
 
 #[test]
 fn surround_becomes_stereo() {
-    let source =
-        ffmpeg(&format!("-f lavfi -i anoisesrc=d=4:c=pink {} -ac 6 -c:a aac {H264}", small(25, 4.0)), "mp4");
+    // One tone a channel: left, centre, effects.
+    let tone = |hertz: u32| format!("0.4*sin(2*PI*{hertz}*t)");
+    let (left, centre, effects) = (tone(440), tone(1_000), tone(60));
+    let sound = format!("aevalsrc={left}|0|{centre}|{effects}|0|0:c=5.1:s=48000:d=4");
+    let source = ffmpeg(&format!("-f lavfi -i {sound} {} -c:a aac -b:a 384k {H264}", small(25, 4.0)), "mp4");
     let made = make(&source, &PlanSettings::default()).unwrap();
     assert_eq!(made.info.audio[0].channels, 6);
     let path = made.join("audio-0");
     assert_eq!(oracle::field(&path, "a", "channels"), "2");
-    let loudest = oracle::samples(&path).iter().fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
-    assert!(loudest > 0.05, "the sound is lost in the downmix: {loudest}");
+    let samples = oracle::stereo(&path);
+    let amplitude = |side: usize, hertz: f64| {
+        let channel = samples.iter().skip(2 * 48_000 + side).step_by(2).take(48_000);
+        let (re, im) = channel.enumerate().fold((0.0, 0.0), |(re, im), (at, sample)| {
+            let angle = std::f64::consts::TAU * hertz * at as f64 / 48_000.0;
+            (re + f64::from(*sample) * angle.cos(), im + f64::from(*sample) * angle.sin())
+        });
+        2.0 * f64::hypot(re, im) / 48_000.0
+    };
+    // ITU-R BS.775 weights, together 1 on each side.
+    let full = 0.4 / (1.0 + 2.0_f64.sqrt());
+    for (side, hertz, expected) in [
+        (0, 440.0, full),
+        (1, 440.0, 0.0),
+        (0, 1_000.0, full / 2.0_f64.sqrt()),
+        (1, 1_000.0, full / 2.0_f64.sqrt()),
+        (0, 60.0, 0.0),
+        (1, 60.0, 0.0),
+    ] {
+        let got = amplitude(side, hertz);
+        assert!((got - expected).abs() < 0.01, "side {side}, {hertz} Hz: {got}, expected {expected}");
+    }
 }
 
 #[test]
