@@ -10,7 +10,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use gstreamer as gst;
@@ -39,6 +39,8 @@ const UNIT: u64 = 1024;
 const TOLERANCE_MS: u64 = 10;
 /// Longest silence put into a gap when the source declares no duration.
 const MAX_GAP_NS: u64 = 3_600 * SECOND_NS;
+/// How often a wait looks at the time.
+const POLL: Duration = Duration::from_millis(100);
 /// Bytes of one sample of one channel.
 const SAMPLE_BYTES: usize = 4;
 
@@ -201,12 +203,9 @@ impl Encoding {
 
     fn finish(self, plan: &AudioPlan) -> Result<TrackOutput, MediaFailure> {
         self.source.end_of_stream().map_err(MediaFailure::internal)?;
-        let bus = self.pipeline.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
         let deadline = Instant::now() + STALL;
-        while bus.timed_pop_filtered(gst::ClockTime::from_mseconds(50), &[gst::MessageType::Eos]).is_none() {
-            if let Some(failure) = self.error() {
-                return Err(failure);
-            }
+        // What goes wrong while encoding is never the source's fault.
+        while !self.pipeline.ended(POLL).map_err(|failure| MediaFailure::internal(failure.detail))? {
             if Instant::now() > deadline {
                 return Err(MediaFailure::new(
                     FailureCode::SourceTimeLimit,

@@ -36,6 +36,9 @@ use super::{
 /// Raw frames that wait before each encoder. Encoders hold a lookahead of their own.
 const QUEUED_FRAMES: u64 = 2;
 
+/// How often a wait looks at the time.
+const POLL: Duration = Duration::from_millis(100);
+
 /// x264's own value for keyframes only where asked (`X264_KEYINT_MAX_INFINITE`).
 const KEYINT_INFINITE: u32 = 1 << 30;
 
@@ -210,15 +213,13 @@ impl Ladder {
         for step in &self.steps {
             step.source.end_of_stream().map_err(MediaFailure::internal)?;
         }
-        let bus = self.pipeline.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
         // The encoders still hold their lookahead, which at a slow preset takes a while.
         let deadline = Instant::now() + 4 * STALL;
         loop {
-            if let Some(failure) = self.error() {
+            if let Some(failure) = self.own_failure() {
                 return Err(failure);
             }
-            let wait = gst::ClockTime::from_mseconds(Duration::from_millis(100).as_millis() as u64);
-            if bus.timed_pop_filtered(wait, &[gst::MessageType::Eos]).is_some() {
+            if self.pipeline.ended(POLL).map_err(ours)? {
                 break;
             }
             if Instant::now() > deadline {
@@ -250,13 +251,21 @@ impl Ladder {
     }
 
     fn error(&self) -> Option<MediaFailure> {
-        let own = self.steps.iter().find_map(|step| {
+        self.own_failure().or_else(|| self.pipeline.error().map(ours))
+    }
+
+    /// What a rung found wrong with what its encoder gave it.
+    fn own_failure(&self) -> Option<MediaFailure> {
+        self.steps.iter().find_map(|step| {
             // A rung that is busy right now has not failed yet.
             step.state.try_lock().ok().and_then(|mut state| state.failure.take())
-        });
-        // What goes wrong on this side is never the source's fault.
-        own.or_else(|| self.pipeline.error().map(|failure| MediaFailure::internal(failure.detail)))
+        })
     }
+}
+
+/// What goes wrong on this side is never the source's fault.
+fn ours(failure: MediaFailure) -> MediaFailure {
+    MediaFailure::internal(failure.detail)
 }
 
 /// x264 for one rung: capped CRF, keyframes only where asked, everything that affects the bits pinned.

@@ -133,12 +133,26 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// The first error on the bus, if one has come.
+    /// The first error on the bus, if one has come. Not for use once the end of the stream is on its way: a filtered pop
+    /// throws everything else on the bus away, and the end is said only once.
     fn error(&self) -> Option<MediaFailure> {
         let bus = self.0.bus()?;
         bus.pop_filtered(&[gst::MessageType::Error]).and_then(|message| match message.view() {
             gst::MessageView::Error(error) => Some(from_bus(error)),
             _ => None,
         })
+    }
+
+    /// Waits as long as `wait` for the end of every stream; whether it has come.
+    fn ended(&self, wait: Duration) -> Result<bool, MediaFailure> {
+        let bus = self.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
+        let wait = gst::ClockTime::from_nseconds(wait.as_nanos() as u64);
+        match bus.timed_pop_filtered(wait, &[gst::MessageType::Eos, gst::MessageType::Error]) {
+            None => Ok(false),
+            Some(message) => match message.view() {
+                gst::MessageView::Error(error) => Err(from_bus(error)),
+                _ => Ok(true),
+            },
+        }
     }
 }
