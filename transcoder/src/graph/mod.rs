@@ -156,3 +156,22 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_the_end_nor_an_error_is_lost() {
+        init().unwrap();
+        let running = Running(gst::Pipeline::new());
+        let bus = running.0.bus().unwrap();
+        bus.set_flushing(false);
+        assert!(!running.ended(Duration::ZERO).unwrap());
+        bus.post(gst::message::Eos::new()).unwrap();
+        bus.post(gst::message::Error::new(gst::CoreError::Failed, "too late")).unwrap();
+        assert!(running.ended(Duration::ZERO).unwrap());
+        running.ended(Duration::ZERO).unwrap_err();
+        assert!(!running.ended(Duration::ZERO).unwrap());
+    }
+}
