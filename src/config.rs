@@ -122,8 +122,10 @@ impl Config {
                 .with_context(|| format!("expected --set section.key=value, got {pair:?}"))?;
             layers = layers.merge(Toml::string(&line));
         }
-        let config: Self = layers.extract().context("configuration")?;
+        let mut config: Self = layers.extract().context("configuration")?;
         config.check()?;
+        // Media children work in another directory: what they are told must not depend on this one.
+        config.data_dir = std::path::absolute(&config.data_dir).context("data_dir")?;
         Ok(config)
     }
 
@@ -171,7 +173,7 @@ impl Config {
             return Ok(self.data_dir.join("objects"));
         }
         match self.objects.url.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+            Some(path) if !path.is_empty() => std::path::absolute(path).context("objects.url"),
             _ => bail!("objects.url: expected \"file:PATH\", got {:?}", self.objects.url),
         }
     }

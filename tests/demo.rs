@@ -2,6 +2,11 @@
 
 mod harness;
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
 use harness::{LECTERN, Server, draw, run};
 
 #[test]
@@ -12,6 +17,26 @@ fn on_a_server_of_its_own() {
     for refused in ["not_enrolled", "token_missing", "token_invalid", "entitlement_ended"] {
         assert!(said.contains(refused), "{refused}: {said}");
     }
+}
+
+/// What `make demo` runs: nothing is configured but a free port, and the data folder is the default one.
+#[test]
+fn with_nothing_configured_it_keeps_serving() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(LECTERN)
+        .args(["demo"])
+        .env("LECTERN__HTTP__LISTEN", "127.0.0.1:0")
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.take_while(|line| !line.contains("health")).collect();
+    let serving = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(serving && said.iter().any(|line| line.contains("keeps serving")), "{said:#?}");
+    assert!(folder.path().join("data/lectern.db").is_file());
 }
 
 #[tokio::test(flavor = "multi_thread")]
