@@ -51,9 +51,9 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
         config.http.listen = "127.0.0.1:0".into();
         config.database.url = String::new();
         config.objects.url = String::new();
-        // The proof is what it prints; the server's own lines only matter when something is wrong.
-        config.log.filter = "warn".into();
     }
+    // The proof is what it prints; the server's own lines only matter when something is wrong.
+    config.log.filter = "warn".into();
     let server = if arguments.url.is_some() {
         None
     } else {
