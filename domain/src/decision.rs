@@ -26,7 +26,7 @@ pub enum Refusal {
     EntitlementEnded,
     /// The entitlement begins later.
     EntitlementNotStarted,
-    /// The course or lesson is not published.
+    /// The course or lesson is not published, or the lesson not released yet.
     NotPublished,
     /// The asset cannot be played (not ready, failed, deleted).
     AssetNotPlayable,
@@ -121,6 +121,8 @@ pub struct Facts {
     pub course_status: PublishedStatus,
     /// The lesson's state.
     pub lesson_status: PublishedStatus,
+    /// When learners may see the lesson; absent: as soon as it is published.
+    pub lesson_release_at: Option<Timestamp>,
     /// Whether the asset can be played.
     pub asset_playable: bool,
     /// Their entitlement: the [`Entitlement::best`] of those they hold.
@@ -145,7 +147,8 @@ pub fn may_play(facts: &Facts, now: Timestamp) -> Result<(), Refusal> {
             Some(_) => {}
         }
         let published = facts.course_status == PublishedStatus::Published
-            && facts.lesson_status == PublishedStatus::Published;
+            && facts.lesson_status == PublishedStatus::Published
+            && facts.lesson_release_at.is_none_or(|at| at <= now);
         if !published {
             return Err(Refusal::NotPublished);
         }
@@ -189,6 +192,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_lesson_is_for_its_teacher_alone_until_it_is_released() {
+        let now = Timestamp::UNIX_EPOCH + Duration::days(1000);
+        let facts = |asker: u8, release_at| Facts {
+            user: user(asker),
+            role: Role::Student,
+            user_disabled: false,
+            course_owner: user(1),
+            course_status: PublishedStatus::Published,
+            lesson_status: PublishedStatus::Published,
+            lesson_release_at: release_at,
+            asset_playable: true,
+            entitlement: Some(Entitlement { starts_at: now, ends_at: None }),
+        };
+        let second = Duration::SECOND;
+        assert_eq!(may_play(&facts(2, Some(now + second)), now), Err(Refusal::NotPublished));
+        assert_eq!(may_play(&facts(1, Some(now + second)), now), Ok(()));
+        for release_at in [None, Some(now), Some(now - second)] {
+            assert_eq!(may_play(&facts(2, release_at), now), Ok(()));
+        }
+    }
+
     /// Every combination of the facts against the rule said in another way.
     #[test]
     fn every_combination() {
@@ -223,6 +248,7 @@ mod tests {
                                         course_owner: owner,
                                         course_status: course,
                                         lesson_status: lesson,
+                                        lesson_release_at: None,
                                         asset_playable: playable,
                                         entitlement: held.map(|pair| pair.0),
                                     };

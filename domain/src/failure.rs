@@ -28,6 +28,8 @@ pub enum FailureCode {
     SourceTimeLimit,
     /// Decoding needed more memory than a job may use.
     SourceMemoryLimit,
+    /// An operator ended the work.
+    Cancelled,
     /// Ours: storage, database, a bug.
     Internal,
 }
@@ -43,7 +45,7 @@ pub enum Fault {
 }
 
 impl FailureCode {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::SourceEmpty,
         Self::SourceNotMedia,
         Self::SourceTruncated,
@@ -55,6 +57,7 @@ impl FailureCode {
         Self::SourceHdrUnsupported,
         Self::SourceTimeLimit,
         Self::SourceMemoryLimit,
+        Self::Cancelled,
         Self::Internal,
     ];
 
@@ -71,14 +74,14 @@ impl FailureCode {
     /// Who has to act.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::Internal => Fault::Server,
+            Self::Cancelled | Self::Internal => Fault::Server,
             _ => Fault::Source,
         }
     }
 
     /// Whether the same source may succeed another time; it is kept for that.
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::Internal | Self::SourceTimeLimit | Self::SourceMemoryLimit)
+        matches!(self, Self::Internal | Self::Cancelled | Self::SourceTimeLimit | Self::SourceMemoryLimit)
     }
 
     /// Reads the code.
@@ -131,6 +134,9 @@ impl FailureCode {
                 "source_memory_limit",
                 "Decoding the file needed more memory than is allowed. Export it with a smaller picture and upload that.",
             ),
+            Self::Cancelled => {
+                ("cancelled", "Processing was ended by an administrator. Ask them why, or start it again.")
+            }
             Self::Internal => (
                 "internal",
                 "Something went wrong on our side; your file is kept. Try again, and tell the operator if it happens twice.",

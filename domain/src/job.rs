@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
-use crate::ids::{AssetId, PackageId};
+use crate::{
+    Timestamp,
+    ids::{AssetId, JobId, PackageId},
+};
 
 /// What a job does. Stored as JSON; a new field needs a default so that jobs written by an older version still read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +51,7 @@ pub enum JobPayload {
     },
 }
 
-/// The class of work, which decides the queue and the worker that takes it.
+/// The kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
@@ -101,8 +104,89 @@ impl JobKind {
     }
 }
 
+/// The class of work: each has a queue of its own in a broker, so that short and urgent work never waits behind long
+/// work. The database derives the same words from kind and payload (column `jobs.class`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkClass {
+    /// What a learner waits for before the first picture: probing, and the first span.
+    FirstVideo,
+    /// Audio tracks and stills.
+    Audio,
+    /// Every later span.
+    BulkVideo,
+    /// Packaging, and removing objects.
+    Packaging,
+}
+
+impl WorkClass {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::FirstVideo, Self::Audio, Self::BulkVideo, Self::Packaging];
+
+    /// The name in the database, in queue names, in metrics and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstVideo => "first_video",
+            Self::Audio => "audio",
+            Self::BulkVideo => "bulk_video",
+            Self::Packaging => "packaging",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+}
+
+/// Added to the priority of jobs whose lesson is released soon: they come before all others.
+pub const URGENT: i64 = 1_000_000;
+
+/// A lesson that is released within this time is urgent.
+pub const RELEASED_SOON: Duration = Duration::hours(48);
+
+/// The priority that a release date adds at a moment. A date that has passed adds nothing: such lessons take turns with
+/// everybody's.
+pub fn urgency(release_at: Option<Timestamp>, now: Timestamp) -> i64 {
+    match release_at {
+        Some(at) if at > now && at <= now + RELEASED_SOON => URGENT,
+        _ => 0,
+    }
+}
+
+/// W3C trace context of a job (`traceparent`, level 1): an asset is one trace, whose id is the asset's UUID; each job is a
+/// span of it.
+pub fn trace_parent(asset: AssetId, job: JobId) -> String {
+    let job = job.uuid().simple().to_string();
+    format!("00-{}-{}-01", asset.uuid().simple(), &job[16..])
+}
+
 impl JobPayload {
-    /// The class of work.
+    /// What does it.
+    pub const fn class(&self) -> WorkClass {
+        match self {
+            Self::Probe { .. } | Self::TranscodeSpan { span: 0, .. } => WorkClass::FirstVideo,
+            Self::TranscodeSpan { .. } => WorkClass::BulkVideo,
+            Self::TranscodeAudio { .. } => WorkClass::Audio,
+            Self::Package { .. } | Self::CleanWork { .. } | Self::DeleteAsset { .. } => WorkClass::Packaging,
+        }
+    }
+
+    /// Claimed higher first, within one tier of urgency: what lets a learner begin, then what ends an asset's wait, then
+    /// the rest.
+    pub const fn priority(&self) -> i64 {
+        match (self, self.class()) {
+            (Self::Probe { .. }, _) => 110_000,
+            (_, WorkClass::FirstVideo) => 100_000,
+            (Self::Package { .. }, _) => 90_000,
+            (Self::CleanWork { .. }, _) => 80_000,
+            (_, WorkClass::Audio) => 60_000,
+            (_, WorkClass::BulkVideo) => 50_000,
+            (Self::DeleteAsset { .. }, _) | (_, WorkClass::Packaging) => 10_000,
+        }
+    }
+
+    /// The kind of work.
     pub const fn kind(&self) -> JobKind {
         match self {
             Self::Probe { .. } => JobKind::Probe,
@@ -184,6 +268,29 @@ pub fn backoff(attempt: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_is_urgent_from_two_days_before_until_it_comes() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (hours, urgent) in [(-1, false), (0, false), (1, true), (48, true), (49, false)] {
+            let at = now + Duration::hours(hours);
+            assert_eq!(urgency(Some(at), now) == URGENT, urgent, "{hours}");
+        }
+        assert_eq!(urgency(None, now), 0);
+    }
+
+    #[test]
+    fn a_trace_is_an_asset_and_a_span_a_job() {
+        let (asset, job) = (
+            AssetId::generate(Timestamp::UNIX_EPOCH, &[1; 10]),
+            JobId::generate(Timestamp::UNIX_EPOCH, &[2; 10]),
+        );
+        let text = trace_parent(asset, job);
+        let parts: Vec<_> = text.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
+        assert_eq!(parts[1], asset.uuid().simple().to_string());
+        assert!(parts[2].chars().any(|c| c != '0'));
+    }
 
     #[test]
     fn backoff_doubles_to_a_ceiling() {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cost::{Cost, ladder_cost},
     failure::FailureCode,
     ladder::{Rung, plan_ladder},
     source::SourceInfo,
@@ -95,6 +96,13 @@ pub struct AudioPlan {
     pub segment_ns: u64,
 }
 
+/// Processor time that a span may take by its estimate, milliseconds: two minutes on one core of the machine that the
+/// estimate was fitted on and with the hardest picture. A span may be half as long again (the last one), a core half as
+/// fast: that is six minutes.
+const SPAN_CPU_MS: f64 = 120_000.0;
+/// How much longer spans are when each is read from the source's beginning: fewer read the same again.
+const UNSEEKABLE_FACTOR: f64 = 4.0;
+
 /// Pixels a side and pixels in all that a decoder is let loose on.
 const MAX_SIDE: u32 = 8_192;
 const MAX_PIXELS: u64 = 36_000_000;
@@ -126,19 +134,10 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
                 return Err(FailureCode::SourceHdrUnsupported);
             }
             let segment_starts_ns = segment_grid(duration_ns, segment_ns);
-            let per_span = if source.seekable {
-                (u64::from(settings.span_ms) * 1_000_000 / segment_ns).max(1) as usize
-            } else {
-                usize::MAX
-            };
-            let spans = spans(&segment_starts_ns, per_span);
-            Some(VideoPlan {
-                rungs: plan_ladder(track),
-                preset: settings.preset.clone(),
-                segment_starts_ns,
-                segment_ns,
-                spans,
-            })
+            let rungs = plan_ladder(track);
+            let cost = ladder_cost(track, &rungs, &settings.preset, 1.0);
+            let spans = spans(&segment_starts_ns, per_span(&cost, source.seekable, segment_ns, settings));
+            Some(VideoPlan { rungs, preset: settings.preset.clone(), segment_starts_ns, segment_ns, spans })
         }
     };
     let audio = source
@@ -166,16 +165,26 @@ fn segment_grid(duration_ns: u64, segment_ns: u64) -> Vec<u64> {
     (0..count).map(|index| index * segment_ns).collect()
 }
 
+/// Segments in a span: as many as the settings say, fewer where a job would take too long, never less than one.
+fn per_span(cost: &Cost, seekable: bool, segment_ns: u64, settings: &PlanSettings) -> usize {
+    let affordable_ns = SPAN_CPU_MS / cost.cpu_ms_per_s.max(1.0) * SECOND_NS as f64;
+    let wanted_ns = f64::from(settings.span_ms) * 1e6;
+    let factor = if seekable { 1.0 } else { UNSEEKABLE_FACTOR };
+    ((affordable_ns.min(wanted_ns) * factor) as u64 / segment_ns).max(1) as usize
+}
+
 fn spans(starts: &[u64], per_span: usize) -> Vec<Span> {
     let per_span = per_span.min(starts.len()).max(1);
     // A short last span costs a decoder start for little work: it joins the one before it.
     let count = (starts.len() / per_span + usize::from(starts.len() % per_span > per_span / 2)).max(1);
+    // As equal as whole segments allow, so that workers on one asset end together.
+    let first = |index: usize| index * starts.len() / count;
     (0..count)
         .map(|index| Span {
             index: index as u32,
-            first_segment: (index * per_span) as u32,
-            start_ns: starts[index * per_span],
-            end_ns: (index + 1 < count).then(|| starts[(index + 1) * per_span]),
+            first_segment: first(index) as u32,
+            start_ns: starts[first(index)],
+            end_ns: (index + 1 < count).then(|| starts[first(index + 1)]),
         })
         .collect()
 }
@@ -200,6 +209,53 @@ mod tests {
         }
     }
 
+    fn source(width: u32, height: u32, rate: u32, seekable: bool) -> SourceInfo {
+        SourceInfo {
+            container: "video/quicktime".into(),
+            duration_ns: Some(7_200 * SECOND_NS),
+            start_ns: 0,
+            seekable,
+            video: Some(crate::source::VideoTrack {
+                codec: "video/x-h264".into(),
+                width,
+                height,
+                pixel_aspect: crate::source::Ratio::new(1, 1),
+                frame_rate: crate::source::Ratio::new(rate, 1),
+                orientation: crate::source::Orientation::Upright,
+                interlaced: false,
+                bit_depth: 8,
+                colorimetry: "bt709".into(),
+                hdr: false,
+            }),
+            audio: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn spans_are_as_long_as_they_can_be_done() {
+        let table = [
+            (1280, 720, 30, "veryfast", true, 8),
+            (1920, 1080, 30, "veryfast", true, 8),
+            (1920, 1080, 60, "veryfast", true, 4),
+            (3840, 2160, 30, "veryfast", true, 4),
+            (3840, 2160, 60, "veryfast", true, 2),
+            (3840, 2160, 60, "slow", true, 1),
+            (1920, 1080, 30, "slow", true, 2),
+            (1920, 1080, 30, "veryfast", false, 32),
+        ];
+        for (width, height, rate, preset, seekable, segments) in table {
+            let settings = PlanSettings { preset: preset.into(), ..PlanSettings::default() };
+            let source = source(width, height, rate, seekable);
+            let video = plan(&source, &settings).unwrap().video.unwrap();
+            let length = video.spans[1].first_segment;
+            assert_eq!(length, segments, "{width}x{height} at {rate}, {preset}, seekable {seekable}");
+            // The bound on a job: what the estimate says of the longest span.
+            let cost = crate::cost::span_cost(source.video.as_ref().unwrap(), &video, 1.0);
+            let longest = f64::from(length.max(1)) * 4.0;
+            assert!(cost.cpu_ms_per_s * longest <= 600_000.0, "{width}x{height} at {rate}, {preset}");
+        }
+    }
+
     #[test]
     fn spans_cover_every_segment_once() {
         for segments in 1..100u64 {
@@ -213,6 +269,12 @@ mod tests {
                     assert_eq!(pair[1].start_ns, starts[pair[1].first_segment as usize]);
                     assert!(pair[1].first_segment > pair[0].first_segment);
                 }
+                let ends = spans.iter().skip(1).map(|span| span.first_segment).chain([segments as u32]);
+                let lengths: Vec<u32> =
+                    spans.iter().zip(ends).map(|(span, end)| end - span.first_segment).collect();
+                let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+                assert!(most - least <= 1, "{lengths:?}");
+                assert!(*most as usize <= per_span.saturating_add(per_span / 2), "{lengths:?}");
             }
         }
     }

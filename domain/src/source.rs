@@ -13,8 +13,8 @@ pub struct SourceInfo {
     /// there; `duration_ns` is counted from there.
     #[serde(default)]
     pub start_ns: u64,
-    /// Whether a seek lands on the sync sample at or before the asked time. When false the source is decoded in
-    /// one span from its beginning.
+    /// Whether a seek lands on the sync sample at or before the asked time. When false every span reads the source
+    /// from its beginning and decodes from a little before its own.
     pub seekable: bool,
     /// The video track to encode. Cover art does not count.
     pub video: Option<VideoTrack>,

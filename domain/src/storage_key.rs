@@ -4,10 +4,11 @@
 //! | prefix | what | who may read |
 //! |---|---|---|
 //! | `sources/` | uploaded originals | private |
+//! | `uploads/` | the last bytes of uploads under way, while they are too few for a part | private, deleted with the upload's end |
 //! | `work/` | clear segments between transcoder and packager | private, deleted once packaged |
 //! | `packages/` | encrypted segments and manifests | everybody, immutable |
 
-use crate::ids::{AssetId, JobId, PackageId};
+use crate::ids::{AssetId, JobId, PackageId, UploadId};
 
 /// The uploaded original of an asset.
 pub fn source(asset: AssetId) -> String {
@@ -17,6 +18,31 @@ pub fn source(asset: AssetId) -> String {
 /// Everything about the original of an asset.
 pub fn source_prefix(asset: AssetId) -> String {
     format!("sources/{asset}/")
+}
+
+/// Everything about uploads under way.
+pub const UPLOADS: &str = "uploads/";
+
+/// What an open upload has beside its parts.
+pub fn upload_prefix(upload: UploadId) -> String {
+    format!("{UPLOADS}{upload}/")
+}
+
+/// What one writer of an open upload left beside its parts.
+pub fn upload_epoch_prefix(upload: UploadId, epoch: u64) -> String {
+    format!("{UPLOADS}{upload}/{epoch}/")
+}
+
+/// The last bytes of an upload as one writer left them: `epoch` is that writer's, and `name` its own.
+pub fn upload_tail(upload: UploadId, epoch: u64, name: &str) -> String {
+    format!("{UPLOADS}{upload}/{epoch}/{name}")
+}
+
+/// Whose tail lies under a storage key, and of which epoch.
+pub fn parse_upload_tail(key: &str) -> Option<(UploadId, u64)> {
+    let mut segments = key.strip_prefix(UPLOADS)?.split('/');
+    let found = (segments.next()?.parse().ok()?, segments.next()?.parse().ok()?);
+    (segments.next().is_some() && segments.next().is_none()).then_some(found)
 }
 
 /// Clear intermediates of an asset.
@@ -37,4 +63,28 @@ pub fn package_prefix(asset: AssetId, package: PackageId) -> String {
 /// Every package version of an asset.
 pub fn packages_prefix(asset: AssetId) -> String {
     format!("packages/{asset}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_told_from_what_is_not_ours() {
+        let upload = "upl_018f2f3a5c7b7cc3a1b2c3d4e5f60718".parse().unwrap();
+        let tail = upload_tail(upload, 7, "tail");
+        assert_eq!(parse_upload_tail(&tail), Some((upload, 7)));
+        assert!(tail.starts_with(&upload_epoch_prefix(upload, 7)));
+        assert!(upload_epoch_prefix(upload, 7).starts_with(&upload_prefix(upload)));
+        let other = tail.replace("/7/", "/x/");
+        for key in [
+            "uploads/notes.txt",
+            "uploads/upl_1/7/tail",
+            &other,
+            &upload_prefix(upload),
+            &format!("{tail}/x"),
+        ] {
+            assert_eq!(parse_upload_tail(key), None, "{key}");
+        }
+    }
 }
