@@ -17,14 +17,28 @@ use crate::{
     value::args,
 };
 
+/// The columns of an [`Asset`].
+macro_rules! asset_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT assets.*, packages.renditions, lessons.release_at FROM assets \
+             LEFT JOIN packages ON packages.id = assets.package_id \
+             LEFT JOIN lessons ON lessons.id = assets.lesson_id ",
+            $rest
+        )
+    };
+}
+
 statements! {
     INSERT = both(
         "INSERT INTO assets (id, owner_id, lesson_id, state, progress, generation, filename, source_bytes, \
          wrapped_secret, created_at, updated_at) VALUES ($1, $2, $3, 'awaiting_upload', 0.0, 0, $4, $5, $6, $7, $7)"
     );
-    FIND = both(
-        "SELECT assets.*, packages.renditions FROM assets \
-         LEFT JOIN packages ON packages.id = assets.package_id WHERE assets.id = $1"
+    FIND = both(asset_view!("WHERE assets.id = $1"));
+    // PostgreSQL: read and held at once. SQLite has one writer.
+    HOLD = split(
+        asset_view!("WHERE assets.id = $1"),
+        asset_view!("WHERE assets.id = $1 FOR NO KEY UPDATE OF assets"),
     );
     // The guard is the transition table of the domain, given as the list of states that may be left. PostgreSQL: as an
     // array. A row that changed while this waited for it is looked at again, but not against the other rows of a subquery:
@@ -66,6 +80,8 @@ pub struct Asset {
     pub duration_ms: Option<u64>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// When learners may see the lesson it was uploaded for.
+    pub release_at: Option<Timestamp>,
     /// The published package.
     pub package: Option<PackageId>,
     /// What the published package offers.
@@ -100,6 +116,7 @@ impl FromRow for Asset {
             plan: row.maybe_json("plan")?,
             duration_ms: row.maybe("duration_ms")?,
             failure,
+            release_at: row.maybe("release_at")?,
             package: row.maybe("package_id")?,
             renditions: row.maybe_json("renditions")?.unwrap_or_default(),
             wrapped_secret: row.maybe("wrapped_secret")?,
@@ -151,6 +168,11 @@ pub async fn advance(tx: &mut Tx, id: AssetId, next: AssetState, now: Timestamp)
 /// Makes later transactions on the same asset wait for this one, on both engines.
 pub(crate) async fn lock(tx: &mut Tx, id: AssetId, now: Timestamp) -> Result<bool, Error> {
     Ok(tx.execute(LOCK, args![id, now]).await? == 1)
+}
+
+/// An asset, which later transactions on it then wait for, as with [`lock`].
+pub(crate) async fn hold(tx: &mut Tx, id: AssetId) -> Result<Option<Asset>, Error> {
+    tx.fetch_optional(HOLD, args![id]).await
 }
 
 pub(crate) async fn set_failure(tx: &mut Tx, id: AssetId, failure: Option<&Failure>) -> Result<(), Error> {

@@ -1,12 +1,14 @@
 //! The facade over both engines: open, migrate, run a statement, run several in a transaction.
 //!
-//! SQLite: one file in WAL mode, one connection that writes and a few that read. PostgreSQL: a pool.
+//! SQLite: one file in WAL mode, one connection that writes and a few that read. PostgreSQL: a pool, whose server ends what
+//! takes too long, and a few tries for what failed because the server was away or two transactions met.
 
 use std::{str::FromStr as _, time::Duration};
 
+use backon::{ExponentialBuilder, Retryable as _};
 use sqlx::{
     PgPool, Postgres, Sqlite, SqlitePool, Transaction,
-    postgres::PgPoolOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -16,6 +18,48 @@ use crate::{
     statement::Statement,
     value::Value,
 };
+
+/// Connections to PostgreSQL unless somebody says otherwise.
+const CONNECTIONS: u32 = 16;
+/// PostgreSQL ends statements, waits for locks, and transactions that nobody goes on with after these times.
+const SERVER_LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "30s"), ("lock_timeout", "20s"), ("idle_in_transaction_session_timeout", "60s")];
+/// How long an answer is waited for: longer than the server would work, so that only a connection that is half open, or a
+/// server that is gone, comes to it.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// A connection that was used within this time is taken to be alive.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Waits for PostgreSQL, but not for ever.
+async fn within<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "PostgreSQL gave no answer in time");
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(late())))
+}
+
+/// A few tries within some seconds: as long as a restart or a failover of a server takes.
+fn tries() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(8)
+        .with_jitter()
+}
+
+/// Whether a statement outside of a transaction, or the beginning of one, may be tried again. One that changes something
+/// only when it surely was not carried out: the server said so, or it never got there.
+fn may_try_again(error: &sqlx::Error, only_reads: bool) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            // serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
+            error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "57P01" | "57P02" | "57P03"))
+        }
+        sqlx::Error::Io(error) => {
+            let refused = matches!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            refused || (only_reads && error.kind() != std::io::ErrorKind::TimedOut)
+        }
+        _ => false,
+    }
+}
 
 /// Which engine is behind a [`Db`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +91,11 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Opens `sqlite:PATH` (made if missing) or `postgres://…`. Does not migrate.
     pub async fn open(url: &str) -> Result<Self, Error> {
+        Self::open_with(url, CONNECTIONS).await
+    }
+
+    /// The same, with at most so many connections to PostgreSQL.
+    pub async fn open_with(url: &str, connections: u32) -> Result<Self, Error> {
         let scheme = url.split(':').next().unwrap_or_default();
         let pool = match scheme {
             "sqlite" => {
@@ -74,14 +123,27 @@ impl Db {
                     .map_err(fail)?;
                 Pool::Sqlite { writer, readers }
             }
-            "postgres" | "postgresql" => Pool::Postgres(
-                PgPoolOptions::new()
-                    .max_connections(16)
+            "postgres" | "postgresql" => {
+                let fail = |source| Error::Connection { action: "open postgres", source };
+                let options = PgConnectOptions::from_str(url).map_err(fail)?.options(SERVER_LIMITS);
+                let pool = PgPoolOptions::new()
+                    .max_connections(connections)
                     .acquire_timeout(Duration::from_secs(10))
-                    .connect(url)
-                    .await
-                    .map_err(|source| Error::Connection { action: "open postgres", source })?,
-            ),
+                    // Instead of asking before each use: only one that has been idle may have died unseen.
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, meta| {
+                        Box::pin(async move {
+                            use sqlx::Connection as _;
+                            if meta.idle_for > FRESH {
+                                connection.ping().await?;
+                            }
+                            Ok(true)
+                        })
+                    });
+                let connect = || pool.clone().connect_with(options.clone());
+                let pool = connect.retry(tries()).when(|error| may_try_again(error, true)).await;
+                Pool::Postgres(pool.map_err(fail)?)
+            }
             other => return Err(Error::UnknownEngine(other.to_owned())),
         };
         Ok(Self { pool })
@@ -95,11 +157,24 @@ impl Db {
         }
     }
 
-    /// Brings the schema up to date. Safe to call by several processes at once.
+    /// Brings the schema up to date. Safe to call by several processes at once, while others work on the schema before.
+    ///
+    /// On PostgreSQL a schema may be newer than this program: during a rolling upgrade processes of both versions start and
+    /// end beside each other, so a migration only adds what the version before can ignore.
     pub async fn migrate(&self) -> Result<(), Error> {
         match &self.pool {
             Pool::Sqlite { writer, .. } => sqlx::migrate!("migrations/sqlite").run(writer).await?,
-            Pool::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
+            Pool::Postgres(pool) => {
+                use sqlx::{ConnectOptions as _, Connection as _};
+                // A large table takes its time; what is waited for meanwhile is not for ever.
+                let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
+                let fail = |source| Error::Connection { action: "open postgres", source };
+                let mut connection = options.connect().await.map_err(fail)?;
+                let mut migrations = sqlx::migrate!("migrations/postgres");
+                migrations.set_ignore_missing(true);
+                migrations.run(&mut connection).await?;
+                let _ = connection.close().await;
+            }
         }
         Ok(())
     }
@@ -122,7 +197,9 @@ impl Db {
             Pool::Sqlite { readers, .. } => {
                 sqlx::query("SELECT 1").execute(readers).await.map(drop).map_err(fail)
             }
-            Pool::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop).map_err(fail),
+            Pool::Postgres(pool) => {
+                within(sqlx::query("SELECT 1").execute(pool)).await.map(drop).map_err(fail)
+            }
         }
     }
 
@@ -150,7 +227,12 @@ impl Db {
             Pool::Sqlite { writer, .. } => {
                 Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?)
             }
-            Pool::Postgres(pool) => Tx::Postgres(pool.begin().await.map_err(fail)?),
+            Pool::Postgres(pool) => {
+                let begin = || within(pool.begin());
+                // Nothing has been done yet.
+                let begun = begin.retry(tries()).when(|error| may_try_again(error, true)).await;
+                Tx::Postgres(begun.map_err(fail)?)
+            }
         })
     }
 
@@ -162,8 +244,14 @@ impl Db {
                 query.execute(writer).await.map(|done| done.rows_affected()).map_err(fail)
             }
             Pool::Postgres(pool) => {
-                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
-                query.execute(pool).await.map(|done| done.rows_affected()).map_err(fail)
+                let once = || {
+                    let query = sqlx::query(statement.postgres).persistent(statement.keeps_its_shape());
+                    let query = args.iter().cloned().fold(query, |query, value| value.bind_postgres(query));
+                    within(query.execute(pool))
+                };
+                let done =
+                    once.retry(tries()).when(|error| may_try_again(error, statement.only_reads())).await;
+                done.map(|done| done.rows_affected()).map_err(fail)
             }
         }
     }
@@ -182,8 +270,14 @@ impl Db {
                 rows.into_iter().map(|row| T::from_row(&Row::Sqlite(row))).collect()
             }
             Pool::Postgres(pool) => {
-                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
-                let rows = query.fetch_all(pool).await.map_err(fail)?;
+                let once = || {
+                    let query = sqlx::query(statement.postgres).persistent(statement.keeps_its_shape());
+                    let query = args.iter().cloned().fold(query, |query, value| value.bind_postgres(query));
+                    within(query.fetch_all(pool))
+                };
+                let found =
+                    once.retry(tries()).when(|error| may_try_again(error, statement.only_reads())).await;
+                let rows = found.map_err(fail)?;
                 rows.into_iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
             }
         }
@@ -218,7 +312,7 @@ impl Tx {
         let fail = |source| Error::Connection { action: "commit", source };
         match self {
             Self::Sqlite(tx) => tx.commit().await.map_err(fail),
-            Self::Postgres(tx) => tx.commit().await.map_err(fail),
+            Self::Postgres(tx) => within(tx.commit()).await.map_err(fail),
         }
     }
 
@@ -230,8 +324,12 @@ impl Tx {
                 query.execute(&mut **tx).await.map(|done| done.rows_affected()).map_err(fail)
             }
             Self::Postgres(tx) => {
-                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
-                query.execute(&mut **tx).await.map(|done| done.rows_affected()).map_err(fail)
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query(statement.postgres).persistent(statement.keeps_its_shape()), |q, v| {
+                        v.bind_postgres(q)
+                    });
+                within(query.execute(&mut **tx)).await.map(|done| done.rows_affected()).map_err(fail)
             }
         }
     }
@@ -249,8 +347,12 @@ impl Tx {
                 rows.into_iter().map(|row| T::from_row(&Row::Sqlite(row))).collect()
             }
             Self::Postgres(tx) => {
-                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
-                let rows = query.fetch_all(&mut **tx).await.map_err(fail)?;
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query(statement.postgres).persistent(statement.keeps_its_shape()), |q, v| {
+                        v.bind_postgres(q)
+                    });
+                let rows = within(query.fetch_all(&mut **tx)).await.map_err(fail)?;
                 rows.into_iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
             }
         }

@@ -5,13 +5,15 @@
 
 use lectern_domain::{
     Timestamp,
-    ids::{AssetId, JobId, ProcessId, uuid_v7},
-    job::{JobKind, JobPayload, JobState, MAX_ATTEMPTS, MAX_FAILURES, backoff},
+    ids::{AssetId, JobId, ProcessId, UserId, uuid_v7},
+    job::{
+        JobPayload, JobState, MAX_ATTEMPTS, MAX_FAILURES, RELEASED_SOON, URGENT, WorkClass, backoff, urgency,
+    },
 };
 use time::Duration;
 
 use crate::{
-    Db, Error, Tx,
+    Db, Engine, Error, Tx,
     row::{FromRow, Row, corrupt},
     statement::statements,
     value::args,
@@ -20,38 +22,49 @@ use crate::{
 statements! {
     INSERT = both(
         "INSERT INTO jobs (id, dedup_key, kind, asset_id, payload, state, priority, weight, progress, run_after, \
-         attempt, failures, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0.0, $8, 0, 0, $8, $8) ON CONFLICT (dedup_key) DO NOTHING"
+         attempt, failures, owner_id, turn, memory_mib, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0.0, $8, 0, 0, $9, $10, $11, $8, $8) \
+         ON CONFLICT (dedup_key) DO NOTHING"
     );
     FIND = both("SELECT * FROM jobs WHERE id = $1");
-    OF_ASSET = both("SELECT * FROM jobs WHERE asset_id = $1 ORDER BY created_at, priority DESC, id");
+    OF_ASSET = both("SELECT * FROM jobs WHERE asset_id = $1 ORDER BY created_at, priority DESC, turn, id");
+    // Claims and tells the story of it in one statement where the engine can.
     CLAIM = split(
         "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
-         updated_at = $3 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 \
-         AND kind IN (SELECT value FROM json_each($4)) ORDER BY priority DESC, run_after, id LIMIT 1) RETURNING *",
-        "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
-         updated_at = $3 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 \
-         AND kind IN (SELECT jsonb_array_elements_text($4)) ORDER BY priority DESC, run_after, id LIMIT 1 \
-         FOR UPDATE SKIP LOCKED) RETURNING *",
+         updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 \
+         AND class IN (SELECT value FROM json_each($4)) AND memory_mib <= $5 \
+         ORDER BY priority DESC, turn, id LIMIT $6) RETURNING *",
+        "WITH claimed AS (UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, \
+         lease_expires_at = $2, updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' \
+         AND run_after <= $3 AND class = ANY (ARRAY(SELECT jsonb_array_elements_text($4))) AND memory_mib <= $5 \
+         ORDER BY priority DESC, turn, id LIMIT $6 FOR UPDATE SKIP LOCKED) RETURNING *), \
+         told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) \
+         SELECT id, $3, attempt, 'claimed', $7 FROM claimed) SELECT * FROM claimed",
     );
     NEXT_DUE = split(
-        "SELECT MIN(run_after) AS due FROM jobs WHERE state = 'queued' AND kind IN (SELECT value FROM json_each($1))",
+        "SELECT MIN(run_after) AS due FROM jobs WHERE state = 'queued' AND class IN (SELECT value FROM json_each($1))",
         "SELECT MIN(run_after) AS due FROM jobs WHERE state = 'queued' \
-         AND kind IN (SELECT jsonb_array_elements_text($1))",
+         AND class = ANY (ARRAY(SELECT jsonb_array_elements_text($1)))",
     );
     HEARTBEAT = both(
         "UPDATE jobs SET lease_expires_at = $3, progress = CASE WHEN $4 > progress THEN $4 ELSE progress END \
          WHERE id = $1 AND attempt = $2 AND state = 'leased'"
     );
-    FINISH = both(
+    // Ends a job and tells the story of it in one statement where the engine can.
+    FINISH = split(
         "UPDATE jobs SET state = $3, result = $4, progress = CASE WHEN $3 = 'done' THEN 1.0 ELSE progress END, \
          lease_owner = NULL, lease_expires_at = NULL, updated_at = $5 \
-         WHERE id = $1 AND attempt = $2 AND state = 'leased'"
+         WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING id",
+        "WITH ended AS (UPDATE jobs SET state = $3, result = $4, \
+         progress = CASE WHEN $3 = 'done' THEN 1.0 ELSE progress END, lease_owner = NULL, lease_expires_at = NULL, \
+         updated_at = $5 WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING id), \
+         told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) SELECT id, $5, $2, $3, '' FROM ended) \
+         SELECT id FROM ended",
     );
-    // $5 is 1 when the attempt counts as a failure, 0 when the lease was given back or lost.
+    // $5 is 1 when the attempt counts as a failure, $8 when it met an outage; 0 when the lease was given back or lost.
     PUT_BACK = both(
-        "UPDATE jobs SET state = CASE WHEN failures + $5 >= $6 OR attempt >= $7 THEN 'parked' ELSE 'queued' END, \
-         failures = failures + $5, run_after = $3, lease_owner = NULL, lease_expires_at = NULL, updated_at = $4 \
+        "UPDATE jobs SET state = CASE WHEN failures + $5 >= $6 OR attempt - outages - $8 >= $7 THEN 'parked' \
+         ELSE 'queued' END, failures = failures + $5, outages = outages + $8, run_after = $3, lease_owner = NULL, lease_expires_at = NULL, updated_at = $4 \
          WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING *"
     );
     EXPIRED = both("SELECT * FROM jobs WHERE state = 'leased' AND lease_expires_at <= $1 ORDER BY id LIMIT 100");
@@ -65,7 +78,26 @@ statements! {
         "UPDATE jobs SET state = 'cancelled', lease_owner = NULL, lease_expires_at = NULL, updated_at = $2 \
          WHERE asset_id = $1 AND state <> 'cancelled'"
     );
+    // Start-time fair queueing (Goyal, Vin, Cheng 1996): who has nothing open begins where the queue now is, who has
+    // begins after the last of it.
+    FAIR_START = both(
+        "SELECT COALESCE(MIN(turn), 1) AS now, COALESCE(MAX(CASE WHEN owner_id = $1 THEN turn END), 0) AS own \
+         FROM jobs WHERE state IN ('queued', 'leased') AND turn > 0"
+    );
+    // Releases come nearer while jobs wait.
+    HURRY = both(
+        "UPDATE jobs SET priority = priority + $1 WHERE state = 'queued' AND priority < $1 AND asset_id IN \
+         (SELECT assets.id FROM assets JOIN lessons ON lessons.id = assets.lesson_id \
+         WHERE lessons.release_at > $2 AND lessons.release_at <= $3)"
+    );
     COUNT_BY_STATE = both("SELECT kind, state, COUNT(*) AS total FROM jobs GROUP BY kind, state");
+    LIST = split(
+        "SELECT * FROM jobs WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR asset_id = $2) \
+         AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        "SELECT * FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR asset_id = $2) \
+         AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+    );
+    RUN_NOW = both("UPDATE jobs SET run_after = $2 WHERE id = $1 AND state = 'queued' AND run_after > $2");
     TELL = both("INSERT INTO job_story (job_id, at, attempt, event, detail) VALUES ($1, $2, $3, $4, $5)");
     STORY = both("SELECT * FROM job_story WHERE job_id = $1 ORDER BY at, attempt");
 }
@@ -87,10 +119,22 @@ pub struct Job {
     pub failures: u32,
     /// Which process holds the lease.
     pub lease_owner: Option<ProcessId>,
+    /// Who uploaded the asset.
+    pub owner: Option<UserId>,
+    /// Its place: lower first among equal priorities; 0 for work that takes no turns.
+    pub turn: u64,
+    /// Higher first.
+    pub priority: i64,
+    /// Estimated peak of the memory it takes, MiB.
+    pub memory_mib: u64,
     /// What it left for those after it.
     pub result: Option<serde_json::Value>,
     /// Not before.
     pub run_after: Timestamp,
+    /// When it was queued first.
+    pub created_at: Timestamp,
+    /// When it was last queued, claimed or ended.
+    pub updated_at: Timestamp,
 }
 
 impl FromRow for Job {
@@ -103,8 +147,14 @@ impl FromRow for Job {
             attempt: row.get("attempt")?,
             failures: row.get("failures")?,
             lease_owner: row.maybe("lease_owner")?,
+            owner: row.maybe("owner_id")?,
+            turn: row.get("turn")?,
+            priority: row.get("priority")?,
+            memory_mib: row.get("memory_mib")?,
             result: row.maybe("result")?,
             run_after: row.get("run_after")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
         })
     }
 }
@@ -144,6 +194,31 @@ pub struct NewJob {
     pub priority: i64,
     /// Share of the asset's progress.
     pub weight: f64,
+    /// Who uploaded the asset: owners take turns.
+    pub owner: Option<UserId>,
+    /// Its place among those of equal priority, from [`fair_start`]; 0: before all that take turns.
+    pub turn: u64,
+    /// Estimated peak of the memory it takes, MiB.
+    pub memory_mib: u64,
+}
+
+impl NewJob {
+    /// A job of somebody's asset, as urgent as its class and its lesson's release make it.
+    pub(crate) fn new(
+        payload: JobPayload,
+        owner: UserId,
+        release_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let priority = payload.priority() + urgency(release_at, now);
+        Self { owner: Some(owner), priority, ..Self::unowned(payload) }
+    }
+
+    /// A job that nobody waits for.
+    pub(crate) fn unowned(payload: JobPayload) -> Self {
+        let priority = payload.priority();
+        Self { dedup_key: String::new(), payload, priority, weight: 0.0, owner: None, turn: 0, memory_mib: 0 }
+    }
 }
 
 /// Queues a job. False: the same work was queued before.
@@ -151,7 +226,19 @@ pub async fn insert(tx: &mut Tx, new: NewJob, now: Timestamp) -> Result<bool, Er
     let id = JobId::from_uuid(uuid_v7(now, &rand::random()));
     let payload = serde_json::to_value(&new.payload).map_err(|error| corrupt("payload", error))?;
     let (kind, asset) = (new.payload.kind().as_str(), new.payload.asset());
-    let args = args![id, new.dedup_key, kind, asset, payload, new.priority, new.weight, now];
+    let args = args![
+        id,
+        new.dedup_key,
+        kind,
+        asset,
+        payload,
+        new.priority,
+        new.weight,
+        now,
+        new.owner,
+        new.turn,
+        new.memory_mib,
+    ];
     Ok(tx.execute(INSERT, args).await? == 1)
 }
 
@@ -169,36 +256,85 @@ pub(crate) async fn of_asset_in(tx: &mut Tx, asset: AssetId) -> Result<Vec<Job>,
     tx.fetch_all(OF_ASSET, args![asset]).await
 }
 
-fn names(kinds: &[JobKind]) -> serde_json::Value {
-    kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().into()
+fn names(classes: &[WorkClass]) -> serde_json::Value {
+    classes.iter().map(|class| class.as_str()).collect::<Vec<_>>().into()
 }
 
-/// Claims the most urgent job of these kinds: a new attempt under a lease.
+/// What a process would take.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Of which classes.
+    pub classes: &'a [WorkClass],
+    /// How many at most.
+    pub jobs: u64,
+    /// None that needs more memory, MiB.
+    pub memory_mib: u64,
+}
+
+/// Claims the most urgent jobs, each a new attempt under a lease.
 pub async fn claim(
     db: &Db,
     owner: ProcessId,
-    kinds: &[JobKind],
+    wanted: Wanted<'_>,
     now: Timestamp,
     lease: Duration,
-) -> Result<Option<Job>, Error> {
+) -> Result<Vec<Job>, Error> {
+    let args = args![owner, now + lease, now, names(wanted.classes), wanted.memory_mib, wanted.jobs];
+    if db.engine() == Engine::Postgres {
+        let told = args.into_iter().chain(args![owner.to_string()]).collect();
+        return db.fetch_all(CLAIM, told).await;
+    }
     let mut tx = db.begin().await?;
-    let job: Option<Job> = tx.fetch_optional(CLAIM, args![owner, now + lease, now, names(kinds)]).await?;
-    if let Some(job) = &job {
+    let jobs: Vec<Job> = tx.fetch_all(CLAIM, args).await?;
+    for job in &jobs {
         tell(&mut tx, job.id, job.attempt, "claimed", &owner.to_string(), now).await?;
     }
     tx.commit().await?;
-    Ok(job)
+    Ok(jobs)
 }
 
-/// When the next queued job of these kinds may run.
-pub async fn next_due(db: &Db, kinds: &[JobKind]) -> Result<Option<Timestamp>, Error> {
+/// When the next queued job of these classes may run.
+pub async fn next_due(db: &Db, classes: &[WorkClass]) -> Result<Option<Timestamp>, Error> {
     struct Due(Option<Timestamp>);
     impl FromRow for Due {
         fn from_row(row: &Row) -> Result<Self, Error> {
             row.maybe("due").map(Due)
         }
     }
-    Ok(db.fetch_optional::<Due>(NEXT_DUE, args![names(kinds)]).await?.and_then(|due| due.0))
+    Ok(db.fetch_optional::<Due>(NEXT_DUE, args![names(classes)]).await?.and_then(|due| due.0))
+}
+
+/// Where the turns of an owner's next jobs begin.
+pub(crate) async fn fair_start(tx: &mut Tx, owner: UserId) -> Result<u64, Error> {
+    struct Turns(u64, u64);
+    impl FromRow for Turns {
+        fn from_row(row: &Row) -> Result<Self, Error> {
+            Ok(Self(row.get("now")?, row.get("own")?))
+        }
+    }
+    let turns: Option<Turns> = tx.fetch_optional(FAIR_START, args![owner]).await?;
+    Ok(turns.map_or(1, |Turns(now, own)| now.max(own)))
+}
+
+/// Raises queued jobs whose lesson is released soon over all others. How many.
+pub async fn hurry(db: &Db, now: Timestamp) -> Result<u64, Error> {
+    db.execute(HURRY, args![URGENT, now, now + RELEASED_SOON]).await
+}
+
+/// Jobs, latest first: in this state, of this asset, before this one.
+pub async fn list(
+    db: &Db,
+    state: Option<JobState>,
+    asset: Option<AssetId>,
+    before: Option<JobId>,
+    limit: u64,
+) -> Result<Vec<Job>, Error> {
+    db.fetch_all(LIST, args![state.map(JobState::as_str), asset, before, limit]).await
+}
+
+/// Ends a queued job's wait. False: it does not wait.
+pub async fn run_now(db: &Db, id: JobId, now: Timestamp) -> Result<bool, Error> {
+    Ok(db.execute(RUN_NOW, args![id, now]).await? == 1)
 }
 
 /// Keeps a lease and reports progress. False: the lease is lost, stop working.
@@ -219,18 +355,31 @@ pub(crate) async fn finish(
     result: Option<serde_json::Value>,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let held = tx.execute(FINISH, args![job.id, job.attempt, state.as_str(), result, now]).await? == 1;
-    if held {
+    struct Ended;
+    impl FromRow for Ended {
+        fn from_row(_: &Row) -> Result<Self, Error> {
+            Ok(Self)
+        }
+    }
+    let args = args![job.id, job.attempt, state.as_str(), result, now];
+    let held = tx.fetch_optional::<Ended>(FINISH, args).await?.is_some();
+    if held && matches!(tx, Tx::Sqlite(_)) {
         tell(tx, job.id, job.attempt, state.as_str(), "", now).await?;
     }
     Ok(held)
 }
+
+/// Steps of the backoff after which a job whose doors are away asks again at the same pace, about every half minute: an outage
+/// ends for all of them together.
+const LONGEST_OUTAGE_STEP: u32 = 5;
 
 /// Why a job goes back to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutBack {
     /// The attempt reported a failure: counted, and tried again after a backoff.
     Failed(String),
+    /// Something that every job needs was away (database, object store): not counted, tried again after a backoff.
+    Unavailable(String),
     /// The worker is shutting down: not counted, may run at once.
     Released,
     /// The lease ran out or its process died: not counted as a failure, may run at once.
@@ -239,15 +388,20 @@ pub enum PutBack {
 
 /// Puts a leased job back, or parks it when it has failed too often. The job as it stands then; none: fenced.
 pub async fn put_back(tx: &mut Tx, job: &Job, why: &PutBack, now: Timestamp) -> Result<Option<Job>, Error> {
-    let (event, detail, failed) = match why {
-        PutBack::Failed(detail) => ("failed", detail.as_str(), true),
-        PutBack::Released => ("released", "", false),
-        PutBack::LeaseLost => ("lease_lost", "", false),
+    let (event, detail, failed, wait) = match why {
+        PutBack::Failed(detail) => ("failed", detail.as_str(), true, job.failures + 1),
+        PutBack::Unavailable(detail) => {
+            ("unavailable", detail.as_str(), false, job.attempt.min(LONGEST_OUTAGE_STEP))
+        }
+        PutBack::Released => ("released", "", false, 0),
+        PutBack::LeaseLost => ("lease_lost", "", false, 0),
     };
-    let run_after = if failed { now + backoff(job.failures + 1, rand::random()) } else { now };
+    let run_after = if wait > 0 { now + backoff(wait, rand::random()) } else { now };
     let (failures, attempts) =
         if job.payload.kind().gives_up() { (MAX_FAILURES, MAX_ATTEMPTS) } else { (u32::MAX, u32::MAX) };
-    let args = args![job.id, job.attempt, run_after, now, i64::from(failed), failures, attempts];
+    let outage = matches!(why, PutBack::Unavailable(_));
+    let args =
+        args![job.id, job.attempt, run_after, now, i64::from(failed), failures, attempts, i64::from(outage)];
     let after: Option<Job> = tx.fetch_optional(PUT_BACK, args).await?;
     if let Some(after) = &after {
         tell(tx, job.id, job.attempt, event, detail, now).await?;
@@ -296,7 +450,7 @@ pub async fn story(db: &Db, id: JobId) -> Result<Vec<StoryLine>, Error> {
     db.fetch_all(STORY, args![id]).await
 }
 
-async fn tell(
+pub(crate) async fn tell(
     tx: &mut Tx,
     id: JobId,
     attempt: u32,

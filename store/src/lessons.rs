@@ -31,21 +31,22 @@ macro_rules! lesson_view {
 statements! {
     /// Without an order index (`$5` null) the lesson goes to the end.
     INSERT = both(
-        "INSERT INTO lessons (id, course_id, title, type, order_index, published_status, body, version, created_at, \
-         updated_at) VALUES ($1, $2, $3, $4, \
-         COALESCE($5, (SELECT MAX(order_index) + 1 FROM lessons WHERE course_id = $2), 0), $6, $7, 1, $8, $8)"
+        "INSERT INTO lessons (id, course_id, title, type, order_index, published_status, body, release_at, version, \
+         created_at, updated_at) VALUES ($1, $2, $3, $4, \
+         COALESCE($5, (SELECT MAX(order_index) + 1 FROM lessons WHERE course_id = $2), 0), $6, $7, $9, 1, $8, $8)"
     );
     GET = both(lesson_view!("WHERE l.id = $2"));
     GET_BY_ASSET = both(lesson_view!("WHERE l.asset_id = $2"));
-    /// `$3`: drafts too.
+    /// `$3`: those that learners do not see (yet) too.
     LIST = both(lesson_view!(
-        "WHERE l.course_id = $2 AND (l.published_status = 'published' OR $3) ORDER BY l.order_index, l.id"
+        "WHERE l.course_id = $2 AND ($3 OR (l.published_status = 'published' \
+         AND (l.release_at IS NULL OR l.release_at <= $4))) ORDER BY l.order_index, l.id"
     ));
     COUNT = both("SELECT COUNT(*) AS lessons FROM lessons WHERE course_id = $1");
     UPDATE = both(
         "UPDATE lessons SET title = COALESCE($2, title), order_index = COALESCE($3, order_index), \
          published_status = COALESCE($4, published_status), body = COALESCE($5, body), \
-         version = version + 1, updated_at = $6 WHERE id = $1 AND (version = $7 OR $7 IS NULL)"
+         release_at = CASE WHEN $8 THEN $9 ELSE release_at END, version = version + 1, updated_at = $6 WHERE id = $1 AND (version = $7 OR $7 IS NULL)"
     );
     SET_ASSET = both("UPDATE lessons SET asset_id = $2, version = version + 1, updated_at = $3 WHERE id = $1");
     OF_COURSE = both("SELECT id FROM lessons WHERE course_id = $1 ORDER BY id");
@@ -94,6 +95,8 @@ pub struct Lesson {
     pub published_status: PublishedStatus,
     /// Text to read, or notes to the video.
     pub body: String,
+    /// Learners see it from then on; absent: as soon as it is published.
+    pub release_at: Option<Timestamp>,
     /// What is played.
     pub asset: Option<LessonAsset>,
     /// Raised by every change.
@@ -120,6 +123,7 @@ impl FromRow for Lesson {
             order_index: row.get("order_index")?,
             published_status: row.word("published_status", PublishedStatus::parse)?,
             body: row.get("body")?,
+            release_at: row.maybe("release_at")?,
             asset: LessonAsset::from_lesson_row(row)?,
             version: row.get("version")?,
             created_at: row.get("created_at")?,
@@ -148,6 +152,8 @@ pub struct NewLesson {
     pub published_status: PublishedStatus,
     /// Text.
     pub body: String,
+    /// Learners see it from then on; absent: as soon as it is published.
+    pub release_at: Option<Timestamp>,
 }
 
 /// Stores a new lesson, version 1, without an asset.
@@ -161,6 +167,7 @@ pub async fn insert(tx: &mut Tx, lesson: NewLesson, now: Timestamp) -> Result<()
         lesson.published_status.as_str(),
         lesson.body,
         now,
+        lesson.release_at,
     ];
     tx.execute(INSERT, args).await?;
     Ok(())
@@ -182,8 +189,9 @@ pub async fn list(
     caller: Option<UserId>,
     course: CourseId,
     drafts_too: bool,
+    now: Timestamp,
 ) -> Result<Vec<Lesson>, Error> {
-    db.fetch_all(LIST, args![caller, course, drafts_too]).await
+    db.fetch_all(LIST, args![caller, course, drafts_too, now]).await
 }
 
 struct Count(u64);
@@ -211,6 +219,8 @@ pub struct Change {
     pub published_status: Option<PublishedStatus>,
     /// Text.
     pub body: Option<String>,
+    /// When learners see it; null within: as soon as it is published.
+    pub release_at: Option<Option<Timestamp>>,
 }
 
 /// Changes a lesson, if it has still the expected version. False if it has not, or is gone.
@@ -229,6 +239,8 @@ pub async fn update(
         change.body,
         now,
         expected_version,
+        change.release_at.is_some(),
+        change.release_at.flatten(),
     ];
     Ok(tx.execute(UPDATE, args).await? == 1)
 }

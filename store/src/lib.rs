@@ -22,12 +22,15 @@ pub mod courses;
 pub mod enrollments;
 pub mod jobs;
 pub mod lessons;
+pub mod outbox;
 pub mod packages;
 pub mod pipeline;
 pub mod playback;
+pub mod processes;
 pub mod signing_keys;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod upload_parts;
 pub mod uploads;
 
 pub use db::{Db, Engine, Tx};
@@ -43,10 +46,13 @@ pub fn statements() -> Vec<statement::Statement> {
         enrollments::STATEMENTS,
         jobs::STATEMENTS,
         lessons::STATEMENTS,
+        outbox::STATEMENTS,
         packages::STATEMENTS,
         pipeline::STATEMENTS,
         playback::STATEMENTS,
+        processes::STATEMENTS,
         signing_keys::STATEMENTS,
+        upload_parts::STATEMENTS,
         uploads::STATEMENTS,
     ]
     .concat()

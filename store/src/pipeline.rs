@@ -4,6 +4,7 @@
 use lectern_domain::{
     Timestamp,
     asset::AssetState,
+    cost::{light_cost, span_cost},
     failure::{Failure, FailureCode},
     ids::{AssetId, PackageId},
     job::{JobPayload, JobState},
@@ -55,6 +56,9 @@ const PROBE_SHARE: f64 = 0.02;
 const TRANSCODE_SHARE: f64 = 0.92;
 const PACKAGE_SHARE: f64 = 0.06;
 
+/// Cores that estimates of memory assume: more threads hold more pictures.
+const CORES_OF_A_WORKER: f64 = 4.0;
+
 /// What a job achieved.
 #[derive(Debug, Clone)]
 pub enum Completion {
@@ -95,8 +99,10 @@ pub enum Taken {
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobFailure {
-    /// Another attempt may succeed.
+    /// Another attempt may succeed. After some of these the asset fails.
     Retry(String),
+    /// Database or object store did not answer: no attempt could have succeeded, so it is not held against the job.
+    Unavailable(String),
     /// No attempt can succeed: the asset fails.
     Fail {
         /// Why.
@@ -149,16 +155,19 @@ pub async fn upload_finished(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Res
     if !assets::advance(tx, asset, AssetState::Probing, now).await? {
         return Ok(false);
     }
-    queue_probe(tx, asset, 0, now).await?;
+    let Some(asset) = assets::find_in(tx, asset).await? else { return Ok(false) };
+    queue_probe(tx, &asset, 0, now).await?;
     Ok(true)
 }
 
-async fn queue_probe(tx: &mut Tx, asset: AssetId, generation: u32, now: Timestamp) -> Result<(), Error> {
+async fn queue_probe(tx: &mut Tx, asset: &Asset, generation: u32, now: Timestamp) -> Result<(), Error> {
+    let payload = JobPayload::Probe { asset: asset.id };
     let job = NewJob {
-        dedup_key: format!("{asset}:{generation}:probe"),
-        payload: JobPayload::Probe { asset },
-        priority: 100_000,
+        dedup_key: format!("{}:{generation}:probe", asset.id),
         weight: PROBE_SHARE,
+        turn: jobs::fair_start(tx, asset.owner).await?,
+        memory_mib: light_cost().memory_mib,
+        ..NewJob::new(payload, asset.owner, asset.release_at, now)
     };
     jobs::insert(tx, job, now).await.map(drop)
 }
@@ -171,12 +180,8 @@ pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result
     tx.execute(SHRED, args![asset]).await?;
     tx.execute(UNPOINT_LESSONS, args![asset, now]).await?;
     jobs::cancel_of_asset(tx, asset, now).await?;
-    let job = NewJob {
-        dedup_key: format!("{asset}:delete"),
-        payload: JobPayload::DeleteAsset { asset },
-        priority: 10_000,
-        weight: 0.0,
-    };
+    let job =
+        NewJob { dedup_key: format!("{asset}:delete"), ..NewJob::unowned(JobPayload::DeleteAsset { asset }) };
     // Not at once: a running attempt learns within a heartbeat that it was cancelled, and may still be writing.
     jobs::insert(tx, job, now + time::Duration::seconds(5)).await?;
     Ok(true)
@@ -208,7 +213,7 @@ pub async fn retry_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<
     assets::set_failure(tx, asset, None).await?;
     tx.execute(NEXT_GENERATION, args![asset]).await?;
     jobs::supersede_of_asset(tx, asset, now).await?;
-    queue_probe(tx, asset, found.generation + 1, now).await?;
+    queue_probe(tx, &found, found.generation + 1, now).await?;
     Ok(true)
 }
 
@@ -222,7 +227,7 @@ pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp
     let asset_id = job.payload.asset();
     let mut tx = db.begin().await?;
     // Two jobs of one asset that end together take turns here, so that exactly one of them sees itself as the last.
-    assets::lock(&mut tx, asset_id, now).await?;
+    let Some(asset) = assets::hold(&mut tx, asset_id).await? else { return Ok(Taken::Fenced) };
     let result = match &completion {
         Completion::Transcoded { output, .. } => {
             Some(serde_json::to_value(output).map_err(|error| corrupt("result", error))?)
@@ -232,7 +237,6 @@ pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp
     if !jobs::finish(&mut tx, job, JobState::Done, result, now).await? {
         return Ok(Taken::Fenced);
     }
-    let Some(asset) = assets::find_in(&mut tx, asset_id).await? else { return Ok(Taken::Fenced) };
     match completion {
         Completion::Probed { source, plan } => probed(&mut tx, &asset, &source, &plan, now).await?,
         Completion::Transcoded { package, .. } => transcoded(&mut tx, &asset, &package, now).await?,
@@ -242,12 +246,17 @@ pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp
             }
         }
         Completion::Removed => {
-            if assets::advance(&mut tx, asset_id, AssetState::Ready, now).await? {
+            if asset.state == AssetState::Playable
+                && assets::advance(&mut tx, asset_id, AssetState::Ready, now).await?
+            {
                 tx.execute(COMPLETE_PROGRESS, args![asset_id]).await?;
             }
         }
     }
-    tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
+    // Removing objects is no progress.
+    if job.payload.kind().gives_up() {
+        tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
+    }
     tx.commit().await?;
     Ok(Taken::Yes)
 }
@@ -269,23 +278,32 @@ async fn probed(
     let spans = plan.video.as_ref().map_or(&[][..], |video| &video.spans);
     // An audio track costs about as much as a twentieth of a span's picture.
     let units = spans.len() as f64 + plan.audio.len() as f64 * 0.05;
-    for span in spans {
-        let job = NewJob {
-            dedup_key: format!("{}:{}:span:{}", asset.id, asset.generation, span.index),
-            payload: JobPayload::TranscodeSpan { asset: asset.id, span: span.index },
-            // Early spans of every asset come before late spans of any.
-            priority: 50_000 - i64::from(span.index),
-            weight: TRANSCODE_SHARE / units,
-        };
-        jobs::insert(tx, job, now).await?;
-    }
+    let new = |payload| NewJob::new(payload, asset.owner, asset.release_at, now);
+    let span_memory = |(track, video)| span_cost(track, video, CORES_OF_A_WORKER).memory_mib;
+    let memory_mib = source.video.as_ref().zip(plan.video.as_ref()).map_or(0, span_memory);
+    // Turns pass with the media made: whoever brings a hundred hours waits for others after each of them.
+    let mut turn = jobs::fair_start(tx, asset.owner).await?;
     for index in 0..plan.audio.len() {
         let job = NewJob {
             dedup_key: format!("{}:{}:audio:{index}", asset.id, asset.generation),
-            payload: JobPayload::TranscodeAudio { asset: asset.id, audio: index as u32 },
-            priority: 60_000,
             weight: TRANSCODE_SHARE / units * 0.05,
+            turn,
+            memory_mib: light_cost().memory_mib,
+            ..new(JobPayload::TranscodeAudio { asset: asset.id, audio: index as u32 })
         };
+        turn += plan.duration_ns / 20_000_000;
+        jobs::insert(tx, job, now).await?;
+    }
+    for span in spans {
+        let job = NewJob {
+            dedup_key: format!("{}:{}:span:{}", asset.id, asset.generation, span.index),
+            weight: TRANSCODE_SHARE / units,
+            turn,
+            memory_mib,
+            ..new(JobPayload::TranscodeSpan { asset: asset.id, span: span.index })
+        };
+        let end_ns = span.end_ns.unwrap_or(plan.duration_ns);
+        turn += end_ns.saturating_sub(span.start_ns) / 1_000_000;
         jobs::insert(tx, job, now).await?;
     }
     Ok(())
@@ -301,11 +319,11 @@ async fn transcoded(tx: &mut Tx, asset: &Asset, package: &NewPackage, now: Times
         .iter()
         .filter(|job| is_transcode(job) && !matches!(job.state, JobState::Done | JobState::Cancelled))
         .count();
+    let payload = JobPayload::Package { asset: asset.id, package: package.id };
     let job = NewJob {
         dedup_key: format!("{}:{}:package", asset.id, asset.generation),
-        payload: JobPayload::Package { asset: asset.id, package: package.id },
-        priority: 90_000,
         weight: PACKAGE_SHARE,
+        ..NewJob::new(payload, asset.owner, asset.release_at, now)
     };
     if open == 0 && asset.state == AssetState::Processing && jobs::insert(tx, job, now).await? {
         packages::insert(tx, asset.id, package, now).await?;
@@ -339,11 +357,21 @@ async fn packaged(
 async fn queue_clean_work(tx: &mut Tx, asset: &Asset, now: Timestamp) -> Result<(), Error> {
     let job = NewJob {
         dedup_key: format!("{}:{}:clean", asset.id, asset.generation),
-        payload: JobPayload::CleanWork { asset: asset.id },
-        priority: 80_000,
-        weight: 0.0,
+        ..NewJob::unowned(JobPayload::CleanWork { asset: asset.id })
     };
     jobs::insert(tx, job, now).await.map(drop)
+}
+
+/// Ends the work on an asset: it fails as cancelled, and can be retried. False: there is no work on it.
+pub async fn cancel_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
+    assets::lock(tx, asset, now).await?;
+    let working = assets::find_in(tx, asset)
+        .await?
+        .is_some_and(|asset| matches!(asset.state, AssetState::Probing | AssetState::Processing));
+    if working {
+        fail_asset(tx, asset, &FailureCode::Cancelled.into(), now).await?;
+    }
+    Ok(working)
 }
 
 /// Takes a failed attempt: back to the queue, or parked, or the asset fails with it.
@@ -352,6 +380,7 @@ pub async fn job_failed(db: &Db, job: &Job, failure: JobFailure, now: Timestamp)
     assets::lock(&mut tx, job.payload.asset(), now).await?;
     let taken = match failure {
         JobFailure::Retry(detail) => put_back(&mut tx, job, &PutBack::Failed(detail), now).await?,
+        JobFailure::Unavailable(detail) => put_back(&mut tx, job, &PutBack::Unavailable(detail), now).await?,
         JobFailure::Fail { failure, detail } => {
             let result = Some(serde_json::json!({ "failure": failure, "detail": detail }));
             if jobs::finish(&mut tx, job, JobState::Failed, result, now).await? {

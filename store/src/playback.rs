@@ -22,7 +22,7 @@ statements! {
     // One row for each pair of entitlement and content key; what is the same in all of them is taken from the first.
     LESSON_FACTS = both(
         "SELECT u.id AS user_id, u.role, u.disabled_at, c.owner_id, c.published_status AS course_status, \
-         l.published_status AS lesson_status, a.id AS asset_id, a.state AS asset_state, a.package_id, a.duration_ms, \
+         l.published_status AS lesson_status, l.release_at, a.id AS asset_id, a.state AS asset_state, a.package_id, a.duration_ms, \
          a.wrapped_secret, p.position_ms, k.kid, k.class, k.period, e.starts_at, e.ends_at \
          FROM lessons l JOIN courses c ON c.id = l.course_id JOIN users u ON u.id = $2 \
          LEFT JOIN assets a ON a.id = l.asset_id \
@@ -35,7 +35,7 @@ statements! {
     SESSION_FACTS = both(
         "SELECT s.user_id, s.lesson_id, s.asset_id AS session_asset_id, s.package_id, s.last_seen_at, s.ended_at, \
          u.role, u.disabled_at, c.owner_id, c.published_status AS course_status, \
-         l.published_status AS lesson_status, a.state AS asset_state, a.wrapped_secret, \
+         l.published_status AS lesson_status, l.release_at, a.state AS asset_state, a.wrapped_secret, \
          k.kid, k.class, k.period, e.starts_at, e.ends_at \
          FROM playback_sessions s JOIN users u ON u.id = s.user_id \
          JOIN lessons l ON l.id = s.lesson_id JOIN courses c ON c.id = l.course_id \
@@ -177,6 +177,7 @@ fn facts(row: &Row) -> Result<Facts, Error> {
         course_owner: row.get("owner_id")?,
         course_status: row.word("course_status", PublishedStatus::parse)?,
         lesson_status: row.word("lesson_status", PublishedStatus::parse)?,
+        lesson_release_at: row.maybe("release_at")?,
         asset_playable: state.is_some_and(AssetState::is_playable)
             && row.maybe::<PackageId>("package_id")?.is_some()
             && row.maybe::<Vec<u8>>("wrapped_secret")?.is_some(),

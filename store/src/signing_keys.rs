@@ -12,7 +12,8 @@ use crate::{
 
 statements! {
     INSERT = both(
-        "INSERT INTO signing_keys (id, purpose, public_key, wrapped_private, created_at) VALUES ($1, $2, $3, $4, $5)"
+        "INSERT INTO signing_keys (id, purpose, public_key, wrapped_private, created_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT DO NOTHING"
     );
     LIST = both("SELECT * FROM signing_keys WHERE purpose = $1 ORDER BY created_at DESC, id DESC");
 }
@@ -44,7 +45,7 @@ impl FromRow for SigningKey {
     }
 }
 
-/// Stores a new key for a purpose (`access`, `playback`).
+/// Stores a new key for a purpose (`access`, `playback`), unless one signs for it already.
 pub async fn insert(db: &Db, purpose: &str, key: SigningKey) -> Result<(), Error> {
     db.execute(INSERT, args![key.id, purpose, key.public_key, key.wrapped_private, key.created_at]).await?;
     Ok(())

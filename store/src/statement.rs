@@ -22,6 +22,12 @@ impl Statement {
         Self { name, sqlite, postgres }
     }
 
+    /// Whether its rows look the same after a later version has added columns. PostgreSQL refuses to run a prepared
+    /// statement whose rows changed; one that asks for `*` is therefore prepared each time.
+    pub(crate) fn keeps_its_shape(&self) -> bool {
+        !self.postgres.replace("COUNT(*)", "").contains('*')
+    }
+
     /// Whether it only reads: such statements need not wait for the single writer of SQLite.
     pub(crate) fn only_reads(&self) -> bool {
         self.sqlite.trim_start().starts_with("SELECT")

@@ -1,4 +1,5 @@
-//! Uploads: one tus transfer each. How far it has come is not here: the length of its part file is the offset.
+//! Uploads: one transfer each, by tus or past this program to the object store. How far it has come is not here: the
+//! length of its part file is the offset, or `upload_parts` has it, or the object store knows of its parts.
 
 use lectern_domain::{
     Timestamp,
@@ -10,6 +11,7 @@ use crate::{
     Db, Error, Tx,
     row::{FromRow, Row},
     statement::statements,
+    upload_parts,
     value::args,
 };
 
@@ -31,12 +33,16 @@ statements! {
     );
     COUNT_OPEN = both("SELECT COUNT(*) AS uploads FROM uploads WHERE owner_id = $1 AND state = 'open'");
     INSERT = both(
-        "INSERT INTO uploads (id, owner_id, asset_id, length_bytes, metadata, state, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7)"
+        "INSERT INTO uploads (id, owner_id, asset_id, length_bytes, metadata, state, created_at, expires_at, protocol, \
+         multipart_id) VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9)"
     );
     FIND = both(
         "SELECT uploads.*, assets.state AS asset_state FROM uploads \
          JOIN assets ON assets.id = uploads.asset_id WHERE uploads.id = $1"
+    );
+    FIND_OF_ASSET = both(
+        "SELECT uploads.*, assets.state AS asset_state FROM uploads \
+         JOIN assets ON assets.id = uploads.asset_id WHERE uploads.asset_id = $1"
     );
     LIST_OPEN = both(
         "SELECT uploads.*, assets.state AS asset_state FROM uploads \
@@ -78,6 +84,30 @@ impl UploadState {
     }
 }
 
+/// How an upload's bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// To this program, by tus.
+    Tus,
+    /// To the object store, in parts of a multipart upload.
+    S3Multipart,
+}
+
+impl Protocol {
+    /// The name in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tus => "tus",
+            Self::S3Multipart => "s3-multipart",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Tus, Self::S3Multipart].into_iter().find(|protocol| protocol.as_str() == text)
+    }
+}
+
 /// An upload with the state of the asset it is for.
 #[derive(Debug, Clone)]
 pub struct Upload {
@@ -99,6 +129,10 @@ pub struct Upload {
     pub created_at: Timestamp,
     /// When it ends unless bytes come before.
     pub expires_at: Timestamp,
+    /// How its bytes come.
+    pub protocol: Protocol,
+    /// The object store's name of the multipart upload that its bytes go into, if they do.
+    pub multipart_id: Option<String>,
 }
 
 impl FromRow for Upload {
@@ -113,6 +147,8 @@ impl FromRow for Upload {
             asset_state: row.word("asset_state", AssetState::parse)?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
+            protocol: row.word("protocol", Protocol::parse)?,
+            multipart_id: row.maybe("multipart_id")?,
         })
     }
 }
@@ -132,6 +168,10 @@ pub struct NewUpload {
     pub metadata: String,
     /// When it ends unless bytes come before.
     pub expires_at: Timestamp,
+    /// How its bytes will come.
+    pub protocol: Protocol,
+    /// The object store's name of the multipart upload that its bytes go into, if they do.
+    pub multipart_id: Option<String>,
 }
 
 struct Found;
@@ -179,7 +219,17 @@ pub async fn count_open(tx: &mut Tx, owner: UserId) -> Result<u64, Error> {
 
 /// Announces an upload.
 pub async fn insert(tx: &mut Tx, new: NewUpload, now: Timestamp) -> Result<(), Error> {
-    let args = args![new.id, new.owner, new.asset, new.length_bytes, new.metadata, now, new.expires_at];
+    let args = args![
+        new.id,
+        new.owner,
+        new.asset,
+        new.length_bytes,
+        new.metadata,
+        now,
+        new.expires_at,
+        new.protocol.as_str(),
+        new.multipart_id
+    ];
     tx.execute(INSERT, args).await?;
     Ok(())
 }
@@ -187,6 +237,11 @@ pub async fn insert(tx: &mut Tx, new: NewUpload, now: Timestamp) -> Result<(), E
 /// An upload by id, whatever its state.
 pub async fn find(db: &Db, id: UploadId) -> Result<Option<Upload>, Error> {
     db.fetch_optional(FIND, args![id]).await
+}
+
+/// The upload that brings, or brought, an asset's source.
+pub async fn find_of_asset(db: &Db, asset: AssetId) -> Result<Option<Upload>, Error> {
+    db.fetch_optional(FIND_OF_ASSET, args![asset]).await
 }
 
 /// Every open upload, oldest first. Each account may have a few, so the list is short.
@@ -201,5 +256,9 @@ pub async fn extend(db: &Db, id: UploadId, expires_at: Timestamp) -> Result<(), 
 
 /// Ends an open upload. False: it was not open.
 pub async fn close(tx: &mut Tx, id: UploadId, state: UploadState) -> Result<bool, Error> {
-    Ok(tx.execute(CLOSE, args![id, state.as_str()]).await? == 1)
+    let closed = tx.execute(CLOSE, args![id, state.as_str()]).await? == 1;
+    if closed {
+        upload_parts::forget(tx, id).await?;
+    }
+    Ok(closed)
 }

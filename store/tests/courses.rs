@@ -102,6 +102,7 @@ async fn lessons_go_to_the_end_unless_told_and_away_with_their_course() {
                 order_index,
                 published_status: if n == 3 { PublishedStatus::Draft } else { PublishedStatus::Published },
                 body: String::new(),
+                release_at: None,
             };
             lessons::insert(&mut tx, new, now()).await.unwrap();
         }
@@ -109,7 +110,7 @@ async fn lessons_go_to_the_end_unless_told_and_away_with_their_course() {
         assert_eq!(lessons::of_course(&mut tx, course).await.unwrap().len(), 5);
         tx.commit().await.unwrap();
         let order = async |drafts_too| -> Vec<(String, i64)> {
-            let found = lessons::list(&db, None, course, drafts_too).await.unwrap();
+            let found = lessons::list(&db, None, course, drafts_too, now()).await.unwrap();
             found.into_iter().map(|lesson| (lesson.title, lesson.order_index)).collect()
         };
         let all =

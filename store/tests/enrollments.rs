@@ -50,6 +50,7 @@ async fn lesson(db: &Db, owner: UserId) -> (CourseId, LessonId) {
         order_index: None,
         published_status: PublishedStatus::Published,
         body: String::new(),
+        release_at: None,
     };
     let mut tx = db.begin().await.unwrap();
     lessons::insert(&mut tx, new, start()).await.unwrap();

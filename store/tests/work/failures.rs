@@ -6,7 +6,7 @@ use lectern_domain::{
     asset::AssetState,
     failure::FailureCode,
     ids::AssetId,
-    job::{JobKind, JobState, MAX_ATTEMPTS, MAX_FAILURES},
+    job::{JobKind, JobState, MAX_ATTEMPTS, MAX_FAILURES, WorkClass},
 };
 use lectern_store::{
     Db,
@@ -58,7 +58,8 @@ async fn failed_attempts_come_back_after_growing_times_that_differ() {
             assert!(waits.iter().max() > Some(&longest), "they grow");
             longest = *waits.iter().max().unwrap();
 
-            let due = jobs::next_due(&db, &[JobKind::TranscodeSpan]).await.unwrap().unwrap();
+            let due =
+                jobs::next_due(&db, &[WorkClass::FirstVideo, WorkClass::BulkVideo]).await.unwrap().unwrap();
             assert_eq!(due - now, *waits.iter().min().unwrap());
             let early = due - Duration::microseconds(1);
             assert!(claim(&db, &[JobKind::TranscodeSpan], early).await.is_none(), "not before its time");
@@ -202,6 +203,30 @@ async fn a_job_that_takes_its_worker_down_each_time_is_parked_in_the_end() {
         assert_eq!(asset(&db, id).await.failure.unwrap().code, FailureCode::Internal);
         assert!(retry_asset(&db, id, at(1)).await);
         work(&db, at(100)).await;
+        assert_eq!(state(&db, id).await, AssetState::Ready);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_out_and_held_against_nobody() {
+    on_both_engines(|db| async move {
+        let id = uploaded(&db).await;
+        let mut now = at(0);
+        for _ in 0..2 * MAX_ATTEMPTS {
+            let held = claim(&db, &[JobKind::Probe], now).await.unwrap();
+            let failure = JobFailure::Unavailable("no bucket answers".into());
+            assert_eq!(fail(&db, &held, failure, now).await, Taken::Yes);
+            let after = job(&db, held.id).await;
+            assert_eq!((after.state, after.failures), (JobState::Queued, 0));
+            let wait = after.run_after - now;
+            assert!(wait >= Duration::SECOND && wait <= Duration::seconds(32), "{wait}");
+            now = after.run_after;
+        }
+        // What happened before counts no more than it should: a crash is a crash.
+        let held = claim(&db, &[JobKind::Probe], now).await.unwrap();
+        pipeline::job_put_back(&db, &held, PutBack::LeaseLost, now).await.unwrap();
+        work(&db, now).await;
         assert_eq!(state(&db, id).await, AssetState::Ready);
     })
     .await;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use lectern_domain::{
     failure::FailureCode,
-    job::{JobKind, JobState},
+    job::{JobKind, JobState, WorkClass},
 };
 use lectern_store::{
     jobs::{self, PutBack},
@@ -23,43 +23,25 @@ use crate::world::{
 async fn a_claim_gives_a_lease_and_an_attempt_number() {
     on_both_engines(|db| async move {
         let id = uploaded(&db).await;
-        assert_eq!(jobs::next_due(&db, &[JobKind::Probe]).await.unwrap(), Some(at(0)));
+        assert_eq!(jobs::next_due(&db, &[WorkClass::FirstVideo]).await.unwrap(), Some(at(0)));
         assert!(claim(&db, &[JobKind::Package, JobKind::CleanWork], at(0)).await.is_none(), "another kind");
         assert!(claim(&db, &[JobKind::Probe], at(-1)).await.is_none(), "not before its time");
 
         let owner = process();
-        let claimed = jobs::claim(&db, owner, &[JobKind::Probe], at(0), LEASE).await.unwrap().unwrap();
+        let claimed = lectern_store::testing::claim(&db, owner, &[JobKind::Probe], at(0), LEASE)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((claimed.attempt, claimed.failures, claimed.state), (1, 0, JobState::Leased));
         assert_eq!((claimed.lease_owner, claimed.payload.asset()), (Some(owner), id));
         assert!(claim(&db, &JobKind::ALL, at(0)).await.is_none(), "it is taken");
-        assert_eq!(jobs::next_due(&db, &JobKind::ALL).await.unwrap(), None);
+        assert_eq!(jobs::next_due(&db, &WorkClass::ALL).await.unwrap(), None);
         assert_eq!(story(&db, claimed.id).await, [(1, "claimed".to_owned())]);
 
         assert_eq!(complete(&db, &claimed, completion(&claimed, 2), at(1)).await, Taken::Yes);
         let done = job(&db, claimed.id).await;
         assert_eq!((done.state, done.lease_owner, done.attempt), (JobState::Done, None, 1));
         assert!((done.progress - 1.0).abs() < 1e-9);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_most_urgent_job_comes_first() {
-    on_both_engines(|db| async move {
-        let first = planned(&db, 3).await;
-        let second = planned(&db, 3).await;
-        let mut taken = Vec::new();
-        while let Some(job) = claim(&db, &JobKind::ALL, at(0)).await {
-            taken.push((job.payload.kind(), job.payload.asset()));
-        }
-        let kinds: Vec<JobKind> = taken.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds[..2], [JobKind::TranscodeAudio; 2], "{taken:?}");
-        // The first span of one comes before the second span of the other.
-        for pair in taken[2..].chunks(2) {
-            let assets: HashSet<_> = pair.iter().map(|(_, asset)| *asset).collect();
-            assert_eq!(assets, HashSet::from([first, second]), "{taken:?}");
-        }
-        assert_eq!(taken.len(), 8);
     })
     .await;
 }

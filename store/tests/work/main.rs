@@ -4,5 +4,6 @@ mod deletion;
 mod failures;
 mod leases;
 mod pipeline;
+mod turns;
 mod uploads;
 mod world;

@@ -31,7 +31,7 @@ async fn an_asset_goes_from_upload_to_ready() {
             assert_eq!(complete(&db, &job, completion(&job, 2), at(0)).await, Taken::Yes);
             seen.push(state(&db, id).await);
         }
-        assert_eq!(kinds, [Probe, TranscodeAudio, TranscodeSpan, TranscodeSpan, Package, CleanWork]);
+        assert_eq!(kinds, [Probe, TranscodeSpan, TranscodeAudio, TranscodeSpan, Package, CleanWork]);
         assert_eq!(seen, [Probing, Processing, Processing, Processing, Processing, Playable, Ready]);
         let ready = asset(&db, id).await;
         assert_eq!((ready.duration_ms, ready.plan.is_some()), (Some(8_000), true));

@@ -40,6 +40,8 @@ async fn announce(db: &Db, lesson: LessonId, owner: lectern_domain::ids::UserId)
         length_bytes: 1_000,
         metadata: String::new(),
         expires_at: at(1_000),
+        protocol: uploads::Protocol::Tus,
+        multipart_id: None,
     };
     uploads::insert(&mut tx, new, at(1)).await.unwrap();
     tx.commit().await.unwrap();

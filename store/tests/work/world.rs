@@ -67,6 +67,7 @@ pub(crate) async fn lesson(db: &Db) -> LessonId {
         order_index: None,
         published_status: PublishedStatus::Published,
         body: String::new(),
+        release_at: None,
     };
     let mut tx = db.begin().await.unwrap();
     lessons::insert(&mut tx, new, at(0)).await.unwrap();
@@ -125,7 +126,7 @@ pub(crate) async fn planned(db: &Db, spans: u64) -> AssetId {
 }
 
 pub(crate) async fn claim(db: &Db, kinds: &[JobKind], now: Timestamp) -> Option<Job> {
-    jobs::claim(db, process(), kinds, now, LEASE).await.unwrap()
+    lectern_store::testing::claim(db, process(), kinds, now, LEASE).await.unwrap()
 }
 
 pub(crate) async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp) -> Taken {
