@@ -11,9 +11,15 @@ pub mod clock;
 pub mod events;
 pub mod http;
 pub mod objects;
+pub mod queue;
 pub mod rate_limit;
+pub mod registry;
+pub mod relay;
 pub mod shutdown;
+pub mod sqs;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;
 pub mod vault;
 pub mod worker;

@@ -1,6 +1,8 @@
 //! The object store: sources, clear work segments, packages, under the storage keys of `domain::storage_key`.
 
 mod disk;
+mod multipart;
+mod s3;
 
 use std::{ops::Range, path::PathBuf, pin::Pin, sync::Arc};
 
@@ -9,6 +11,8 @@ use bytes::Bytes;
 use futures::Stream;
 
 pub use disk::DiskObjects;
+pub use multipart::{Completion, Multipart, MultipartId, OpenMultipart, PresignedUrl, StoredPart};
+pub use s3::{S3Credentials, S3Location, S3Objects, Sse};
 
 /// Why an object operation failed. "Not there" is `Ok(None)`.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +20,9 @@ pub enum ObjectsError {
     /// A storage key that could leave its prefix.
     #[error("expected a relative storage key of plain segments, got {0:?}")]
     BadKey(String),
+    /// An `s3:` URL that says something unknown or impossible. The URL itself is not repeated.
+    #[error("{0}")]
+    BadUrl(String),
     /// The store did not do it.
     #[error("{action} {key}: {source}")]
     Io {
@@ -42,15 +49,6 @@ impl std::fmt::Debug for ObjectBody {
     }
 }
 
-/// An object on local disk, for programs that need a file. A copy is deleted when dropped.
-#[derive(Debug)]
-pub struct LocalFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Keeps a downloaded copy alive.
-    pub(crate) _copy: Option<tempfile::TempPath>,
-}
-
 /// An object store. A write is atomic: readers see the old object or the new one, whole.
 #[async_trait]
 pub trait Objects: Send + Sync + std::fmt::Debug {
@@ -64,14 +62,19 @@ pub trait Objects: Send + Sync + std::fmt::Debug {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectsError>;
     /// An object, or the part of it in `range` (which is cut to the object's size), as a stream.
     async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<ObjectBody>, ObjectsError>;
-    /// An object as a local file, downloaded if it is not one already.
-    async fn local(&self, key: &str) -> Result<Option<LocalFile>, ObjectsError>;
+    /// Where the object lies, if the store is a disk of this machine: read it in place. None for a store elsewhere,
+    /// whose objects are read with [`Objects::open`], a range at a time. Says nothing about whether the object exists.
+    fn path(&self, key: &str) -> Option<PathBuf>;
     /// Storage keys under a prefix that ends in `/`, sorted.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectsError>;
     /// Removes everything under a prefix that ends in `/`. Nothing there is fine.
     async fn delete_prefix(&self, prefix: &str) -> Result<(), ObjectsError>;
     /// Whether the store answers and takes writes.
     async fn check(&self) -> Result<(), ObjectsError>;
+    /// Uploads that are made of parts and can be sent past this process. `None`: the store knows no such thing.
+    fn multipart(&self) -> Option<&dyn Multipart> {
+        None
+    }
 }
 
 /// A shared object store.

@@ -81,7 +81,7 @@ impl Keyring {
                 retired_at: None,
             };
             signing_keys::insert(db, purpose, key).await?;
-            // Read again: another process may have made one at the same time, and both must verify.
+            // Read again: another process may have been first, and then its key signs.
             stored = signing_keys::list(db, purpose).await?;
         }
         let newest = stored

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use lectern_platform::objects::{DiskObjects, Objects};
+use lectern_platform::{
+    objects::{DiskObjects, Objects, S3Objects},
+    testing::s3::S3Service,
+};
 
 async fn read(
     objects: &dyn Objects,
@@ -21,7 +24,6 @@ async fn conforms(objects: &dyn Objects) {
     assert_eq!(objects.size("a/b").await.unwrap(), None);
     assert_eq!(objects.get("a/b").await.unwrap(), None);
     assert!(read(objects, "a/b", None).await.is_none());
-    assert!(objects.local("a/b").await.unwrap().is_none());
     assert!(objects.list("a/").await.unwrap().is_empty());
     objects.delete_prefix("a/").await.unwrap();
 
@@ -36,7 +38,9 @@ async fn conforms(objects: &dyn Objects) {
     assert_eq!(read(objects, "a/b", Some(2..5)).await.unwrap(), (10, b"234".to_vec()));
     assert_eq!(read(objects, "a/b", Some(8..99)).await.unwrap(), (10, b"89".to_vec()));
     assert_eq!(read(objects, "a/b", Some(99..100)).await.unwrap(), (10, Vec::new()));
-    assert_eq!(std::fs::read(&objects.local("a/b").await.unwrap().unwrap().path).unwrap(), b"0123456789");
+    if let Some(path) = objects.path("a/b") {
+        assert_eq!(std::fs::read(path).unwrap(), b"0123456789");
+    }
     objects.put("a/b", Bytes::from_static(b"new")).await.unwrap();
     assert_eq!(objects.get("a/b").await.unwrap().unwrap(), "new");
 
@@ -48,6 +52,33 @@ async fn conforms(objects: &dyn Objects) {
     assert!(!file.exists());
     assert_eq!(read(objects, "a/e", None).await.unwrap(), (1_000_000, vec![7; 1_000_000]));
     assert!(objects.put_file("a/f", &file).await.is_err());
+
+    // A large one, as many parts where the store has such: the same bytes, whole and across a seam.
+    let large: Vec<u8> = (0..40 << 20).map(|n: u32| (n ^ (n >> 8) ^ (n >> 16)) as u8).collect();
+    std::fs::write(&file, &large).unwrap();
+    objects.put_file("b/large", &file).await.unwrap();
+    assert!(!file.exists());
+    assert_eq!(objects.size("b/large").await.unwrap(), Some(40 << 20));
+    assert!(read(objects, "b/large", None).await.unwrap().1 == large);
+    let seam = (8 << 20) - 3..(8 << 20) + 5;
+    let expected = large[seam.start as usize..seam.end as usize].to_vec();
+    assert_eq!(read(objects, "b/large", Some(seam)).await.unwrap(), (40 << 20, expected));
+    objects.delete_prefix("b/").await.unwrap();
+
+    // Ranges of nothing.
+    assert_eq!(read(objects, "a/b", Some(1..1)).await.unwrap(), (3, Vec::new()));
+    assert_eq!(read(objects, "a/c/d", Some(0..5)).await.unwrap(), (0, Vec::new()));
+    assert!(read(objects, "a/nothing", Some(1..1)).await.is_none());
+    assert!(read(objects, "a/nothing", Some(0..5)).await.is_none());
+
+    // Names as people give them.
+    for name in ["n/größe und+plus%41.mp4", "n/a&b=c?d#e", "n/ leading", "n/\u{1f600}"] {
+        objects.put(name, Bytes::copy_from_slice(name.as_bytes())).await.unwrap();
+        assert_eq!(objects.get(name).await.unwrap().unwrap(), name);
+    }
+    assert_eq!(objects.list("n/").await.unwrap().len(), 4);
+    objects.delete_prefix("n/").await.unwrap();
+    assert!(objects.list("n/").await.unwrap().is_empty());
 
     // Listed and deleted by prefix, neighbours untouched.
     objects.put("ab/x", Bytes::from_static(b"x")).await.unwrap();
@@ -73,6 +104,7 @@ async fn conforms(objects: &dyn Objects) {
         assert!(objects.put(key, Bytes::new()).await.is_err(), "{key:?}");
         assert!(objects.get(key).await.is_err(), "{key:?}");
         assert!(objects.open(key, None).await.is_err(), "{key:?}");
+        assert_eq!(objects.path(key), None, "{key:?}");
     }
     for prefix in ["", "/", "a", "../", "a/../"] {
         assert!(objects.delete_prefix(prefix).await.is_err(), "{prefix:?}");
@@ -93,6 +125,34 @@ async fn disk_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let objects = DiskObjects::open(folder.path().join("objects")).await.unwrap();
     conforms(&objects).await;
+    assert!(objects.path("a/b").is_some(), "a disk is read in place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_conforms() {
+    let service = S3Service::garage();
+    let bucket = service.make_bucket().await;
+    conforms(&service.open(&bucket).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_conforms_below_a_prefix() {
+    let service = S3Service::garage();
+    let bucket = service.make_bucket().await;
+    let url = service.url(&bucket, "").replace('?', "/lectern/prod?");
+    let objects = S3Objects::open(&url, Some(service.credentials.clone())).await.unwrap();
+    service
+        .client()
+        .put_object()
+        .bucket(&bucket)
+        .key("a/neighbour")
+        .body(b"n".to_vec().into())
+        .send()
+        .await
+        .unwrap();
+    conforms(&objects).await;
+    let left = service.client().list_objects_v2().bucket(&bucket).prefix("a/").send().await.unwrap();
+    assert_eq!(left.key_count(), Some(1), "the neighbour outside the prefix is untouched");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use super::{LocalFile, ObjectBody, Objects, ObjectsError, check_key, check_prefix};
+use super::{ObjectBody, Objects, ObjectsError, check_key, check_prefix};
 
 /// Pieces that a stream hands out.
 const READ_BYTES: usize = 256 * 1024;
@@ -28,19 +28,25 @@ pub struct DiskObjects {
 }
 
 impl DiskObjects {
-    /// Opens (or makes) the folder. Half-written objects of an earlier process are removed.
+    /// Opens (or makes) the folder. Half-written objects of an earlier process are removed: no other may be writing.
     pub async fn open(root: PathBuf) -> Result<Self, ObjectsError> {
+        match fs::remove_dir_all(root.join(".partial")).await {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(ObjectsError::Io { action: "open", key: root.display().to_string(), source })
+            }
+            _ => Self::open_shared(root).await,
+        }
+    }
+
+    /// Opens (or makes) a folder that several processes share.
+    pub async fn open_shared(root: PathBuf) -> Result<Self, ObjectsError> {
         let partial = root.join(".partial");
         let fail = |source| ObjectsError::Io { action: "open", key: root.display().to_string(), source };
-        match fs::remove_dir_all(&partial).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
-        }
         fs::create_dir_all(&partial).await.map_err(fail)?;
         Ok(Self { root, partial })
     }
 
-    fn path(&self, key: &str) -> Result<PathBuf, ObjectsError> {
+    fn place_of(&self, key: &str) -> Result<PathBuf, ObjectsError> {
         check_key(key)?;
         Ok(self.root.join(key))
     }
@@ -76,7 +82,7 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[async_trait]
 impl Objects for DiskObjects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectsError> {
-        let path = self.path(key)?;
+        let path = self.place_of(key)?;
         let partial = self.partial_path();
         let write = async {
             let mut file = fs::File::create_new(&partial).await?;
@@ -92,7 +98,7 @@ impl Objects for DiskObjects {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<(), ObjectsError> {
-        let path = self.path(key)?;
+        let path = self.place_of(key)?;
         let write = async {
             fs::File::open(file).await?.sync_all().await?;
             // One rename, so that a crash leaves the file either where it was or in its place.
@@ -117,7 +123,7 @@ impl Objects for DiskObjects {
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>, ObjectsError> {
-        let metadata = found(fs::metadata(self.path(key)?).await).map_err(failed("size", key))?;
+        let metadata = found(fs::metadata(self.place_of(key)?).await).map_err(failed("size", key))?;
         Ok(metadata.filter(std::fs::Metadata::is_file).map(|metadata| metadata.len()))
     }
 
@@ -125,11 +131,11 @@ impl Objects for DiskObjects {
         if self.size(key).await?.is_none() {
             return Ok(None);
         }
-        Ok(found(fs::read(self.path(key)?).await).map_err(failed("get", key))?.map(Bytes::from))
+        Ok(found(fs::read(self.place_of(key)?).await).map_err(failed("get", key))?.map(Bytes::from))
     }
 
     async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<ObjectBody>, ObjectsError> {
-        let path = self.path(key)?;
+        let path = self.place_of(key)?;
         let open = async {
             let Some(mut file) = found(fs::File::open(&path).await)? else { return Ok(None) };
             let metadata = file.metadata().await?;
@@ -147,9 +153,8 @@ impl Objects for DiskObjects {
         open.await.map_err(failed("open", key))
     }
 
-    async fn local(&self, key: &str) -> Result<Option<LocalFile>, ObjectsError> {
-        let path = self.path(key)?;
-        Ok(self.size(key).await?.map(|_| LocalFile { path, _copy: None }))
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        self.place_of(key).ok()
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectsError> {

@@ -11,7 +11,7 @@ use lectern_domain::{
 };
 use lectern_platform::{
     clock::{Clock as _, ManualClock, SystemClock, new_id},
-    worker::{JobContext, LEASE},
+    worker::{Capacity, JobContext, LEASE},
 };
 use lectern_store::{
     jobs::{self, Job, PutBack},
@@ -39,7 +39,7 @@ async fn heartbeats_keep_the_lease_of_a_long_job() {
             })
         });
         let workers = workers_at(&db, Arc::new(clock.clone()));
-        workers.start(&waits, 1);
+        workers.start(&waits, Capacity::slots(1));
         until(&db, id, JobState::Leased).await;
         for _ in 0..4 {
             // Two thirds of a lease at a time: two such steps without a heartbeat would lose it.
@@ -75,7 +75,7 @@ async fn a_lost_lease_ends_the_handler_and_leaves_the_job_to_its_new_holder() {
                 std::future::pending().await
             })
         });
-        workers.start(&hangs, 1);
+        workers.start(&hangs, Capacity::slots(1));
         let held = until(&db, id, JobState::Leased).await;
         eventually(|| async { (running.now() == 1).then_some(()) }).await;
 
@@ -83,7 +83,8 @@ async fn a_lost_lease_ends_the_handler_and_leaves_the_job_to_its_new_holder() {
         let now = SystemClock.now();
         assert_eq!(pipeline::job_put_back(&db, &held, PutBack::LeaseLost, now).await.unwrap(), Taken::Yes);
         let (other, lease) = (new_id(&SystemClock, ProcessId::generate), time::Duration::minutes(1));
-        let theirs = jobs::claim(&db, other, &[JobKind::Probe], now, lease).await.unwrap().unwrap();
+        let theirs =
+            lectern_store::testing::claim(&db, other, &[JobKind::Probe], now, lease).await.unwrap().unwrap();
         assert_eq!((theirs.id, theirs.attempt), (id, 2));
 
         eventually(|| async { (running.now() == 0).then_some(()) }).await;
@@ -112,7 +113,7 @@ async fn a_panic_is_a_failure_and_the_loop_lives_on() {
                 Ok(Completion::Removed)
             })
         });
-        workers.start(&panics, 1);
+        workers.start(&panics, Capacity::slots(1));
         let ids = [queue(&db, SystemClock.now()).await, queue(&db, SystemClock.now()).await];
         workers.wakeups.wake();
         for id in ids {
@@ -135,12 +136,15 @@ async fn the_lease_of_a_dead_process_runs_out_and_its_job_goes_on() {
         // A process that claims and is never heard of again.
         let lease = time::Duration::try_from(LEASE).unwrap();
         let dead = new_id(&clock, ProcessId::generate);
-        jobs::claim(&db, dead, &[JobKind::Probe], clock.now(), lease).await.unwrap().unwrap();
+        lectern_store::testing::claim(&db, dead, &[JobKind::Probe], clock.now(), lease)
+            .await
+            .unwrap()
+            .unwrap();
         clock.advance(LEASE);
 
         let workers = workers_at(&db, Arc::new(clock));
         let does = handler(|_: Job, _: JobContext| Box::pin(async { Ok(Completion::Removed) }));
-        workers.start(&does, 1);
+        workers.start(&does, Capacity::slots(1));
         workers.start_reaper();
         let done = until(&db, id, JobState::Done).await;
         assert_eq!((done.attempt, done.failures), (2, 0));
@@ -156,13 +160,13 @@ async fn the_only_process_of_a_deployment_takes_over_at_its_start() {
         let ids = [queue(&db, now).await, queue(&db, now).await];
         let (dead, lease) = (new_id(&SystemClock, ProcessId::generate), time::Duration::minutes(1));
         for _ in ids {
-            jobs::claim(&db, dead, &[JobKind::Probe], now, lease).await.unwrap().unwrap();
+            lectern_store::testing::claim(&db, dead, &[JobKind::Probe], now, lease).await.unwrap().unwrap();
         }
         let workers = workers(&db);
         assert_eq!(workers.take_over().await.unwrap(), 2);
         assert_eq!(workers.take_over().await.unwrap(), 0);
         let does = handler(|_: Job, _: JobContext| Box::pin(async { Ok(Completion::Removed) }));
-        workers.start(&does, 2);
+        workers.start(&does, Capacity::slots(2));
         for id in ids {
             let done = until(&db, id, JobState::Done).await;
             assert_eq!((done.attempt, done.failures), (2, 0));

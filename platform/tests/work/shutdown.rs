@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lectern_domain::job::JobState;
 use lectern_platform::{
     clock::{Clock as _, SystemClock},
-    worker::JobContext,
+    worker::{Capacity, JobContext},
 };
 use lectern_store::{
     jobs::{self, Job},
@@ -32,7 +32,7 @@ async fn the_soft_stage_finishes_what_runs_and_begins_nothing() {
                 Ok(Completion::Removed)
             })
         });
-        workers.start(&waits, 2);
+        workers.start(&waits, Capacity::slots(2));
         workers.start_reaper();
         eventually(|| async { (running.now() == 2).then_some(()) }).await;
 
@@ -72,7 +72,7 @@ async fn the_hard_stage_gives_leases_back_and_another_process_goes_on_at_once() 
                 std::future::pending().await
             })
         });
-        leaving.start(&hangs, 1);
+        leaving.start(&hangs, Capacity::slots(1));
         eventually(|| async { (running.now() == 1).then_some(()) }).await;
 
         leaving.shutdown.begin();
@@ -89,7 +89,7 @@ async fn the_hard_stage_gives_leases_back_and_another_process_goes_on_at_once() 
         let staying = workers(&db);
         let does = handler(|_: Job, _: JobContext| Box::pin(async { Ok(Completion::Removed) }));
         let started = Instant::now();
-        staying.start(&does, 1);
+        staying.start(&does, Capacity::slots(1));
         let done = until(&db, id, JobState::Done).await;
         // Far less than the lease would have lasted.
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());

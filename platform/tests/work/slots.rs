@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lectern_domain::job::JobState;
 use lectern_platform::{
     clock::{Clock as _, SystemClock},
-    worker::JobContext,
+    worker::{Capacity, JobContext},
 };
 use lectern_store::{
     jobs::Job,
@@ -33,7 +33,7 @@ async fn as_many_run_at_once_as_there_are_slots() {
                 Ok(Completion::Removed)
             })
         });
-        workers.start(&slow, 3);
+        workers.start(&slow, Capacity::slots(3));
         for id in ids {
             assert_eq!(until(&db, id, JobState::Done).await.attempt, 1);
         }
@@ -52,7 +52,7 @@ async fn a_hint_begins_work_at_once() {
             begun.send((job.id, Instant::now())).unwrap();
             Box::pin(async { Ok(Completion::Removed) })
         });
-        workers.start(&tells, 2);
+        workers.start(&tells, Capacity::slots(2));
         let mut waits = Vec::new();
         for _ in 0..10 {
             // Long enough for both loops to have found nothing and to wait for their next look, seconds away.
@@ -84,7 +84,7 @@ async fn a_lost_hint_costs_a_poll_and_a_backoff_is_slept_through() {
                 Ok(Completion::Removed)
             })
         });
-        workers.start(&fails_once, 1);
+        workers.start(&fails_once, Capacity::slots(1));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let id = queue(&db, SystemClock.now()).await;
         let told = Instant::now();

@@ -11,14 +11,12 @@ use futures::future::BoxFuture;
 use lectern_domain::{
     Timestamp,
     account::Role,
-    ids::{AssetId, JobId, LessonId, ProcessId, UserId},
-    job::{JobKind, JobState},
+    ids::{AssetId, JobId, LessonId, UserId},
+    job::{JobState, WorkClass},
 };
 use lectern_platform::{
-    clock::{Clock, SystemClock, new_id},
-    events::AssetNews,
-    shutdown::Shutdown,
-    worker::{Handler, JobContext, Wakeups, Workers},
+    clock::{Clock, SystemClock},
+    worker::{Handler, JobContext, Workers},
 };
 use lectern_store::{
     Db,
@@ -41,8 +39,8 @@ impl<F> Handler for Does<F>
 where
     F: Fn(Job, JobContext) -> BoxFuture<'static, Outcome> + Send + Sync,
 {
-    fn kinds(&self) -> &'static [JobKind] {
-        &[JobKind::Probe]
+    fn classes(&self) -> &'static [WorkClass] {
+        &[WorkClass::FirstVideo]
     }
 
     async fn run(&self, job: &Job, context: &JobContext) -> Outcome {
@@ -63,14 +61,7 @@ pub(crate) fn workers(db: &Db) -> Workers {
 }
 
 pub(crate) fn workers_at(db: &Db, clock: Arc<dyn Clock>) -> Workers {
-    Workers {
-        db: db.clone(),
-        process: new_id(clock.as_ref(), ProcessId::generate),
-        clock,
-        wakeups: Wakeups::default(),
-        news: AssetNews::default(),
-        shutdown: Shutdown::default(),
-    }
+    Workers::alone(db.clone(), clock)
 }
 
 /// Ends the loops, as a drained process would.
