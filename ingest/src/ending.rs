@@ -1,21 +1,21 @@
 //! How an upload ends: finished, terminated by its owner, expired. Whoever calls these holds the upload.
 
 use lectern_domain::{asset::AssetState, storage_key};
-use lectern_platform::objects::ObjectsError;
+use lectern_platform::objects::{MultipartId, ObjectsError};
 use lectern_store::{
     assets, pipeline,
-    uploads::{self, Upload, UploadState},
+    uploads::{self, Protocol, Upload, UploadState},
 };
 use metrics::{counter, gauge};
 
-use crate::IngestState;
+use crate::{IngestState, kept::KeptError};
 
 /// Why an upload could not be brought to its end. Its bytes are kept; trying again may succeed.
 #[derive(Debug)]
 pub(crate) enum EndingError {
     Store(lectern_store::Error),
     Objects(ObjectsError),
-    File(std::io::Error),
+    Kept(KeptError),
 }
 
 impl std::fmt::Display for EndingError {
@@ -23,7 +23,7 @@ impl std::fmt::Display for EndingError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Objects(error) => error.fmt(f),
-            Self::File(error) => write!(f, "part file: {error}"),
+            Self::Kept(error) => error.fmt(f),
         }
     }
 }
@@ -40,9 +40,9 @@ impl From<ObjectsError> for EndingError {
     }
 }
 
-impl From<std::io::Error> for EndingError {
-    fn from(error: std::io::Error) -> Self {
-        Self::File(error)
+impl From<KeptError> for EndingError {
+    fn from(error: KeptError) -> Self {
+        Self::Kept(error)
     }
 }
 
@@ -55,10 +55,24 @@ pub(crate) enum Standing {
     Complete,
 }
 
-/// Looks at the part file, and where there is none at the object store: a crash may have come after the move and
+/// Looks at what is kept, and where there is nothing at the object store: a crash may have come after the move and
 /// before the transaction.
 pub(crate) async fn standing(state: &IngestState, upload: &Upload) -> Result<Standing, EndingError> {
-    let offset = match state.files.length(upload.id).await? {
+    let kept = match upload.protocol {
+        Protocol::Tus => state.kept(upload).offset().await?,
+        Protocol::S3Multipart => None,
+    };
+    judge(state, upload, kept).await
+}
+
+/// The same for a client that is about to resume: what another process still receives for this upload does not count.
+pub(crate) async fn take(state: &IngestState, upload: &Upload) -> Result<Standing, EndingError> {
+    let kept = state.kept(upload).take().await?;
+    judge(state, upload, kept).await
+}
+
+async fn judge(state: &IngestState, upload: &Upload, kept: Option<u64>) -> Result<Standing, EndingError> {
+    let offset = match kept {
         Some(length) => length,
         None => match state.objects.size(&storage_key::source(upload.asset)).await? {
             Some(size) if size == upload.length_bytes => return Ok(Standing::Complete),
@@ -68,12 +82,11 @@ pub(crate) async fn standing(state: &IngestState, upload: &Upload) -> Result<Sta
     Ok(if offset == upload.length_bytes { Standing::Complete } else { Standing::Offset(offset) })
 }
 
-/// Moves a complete part file to the object store and queues the probe. Safe to repeat from any point of a crash.
+/// Makes the source of what is kept and queues the probe. Safe to repeat from any point of a crash.
 /// False: the asset was deleted meanwhile, so the upload ended as terminated.
 pub(crate) async fn finish(state: &IngestState, upload: &Upload) -> Result<bool, EndingError> {
-    let part = state.files.path(upload.id);
-    if state.files.length(upload.id).await?.is_some() {
-        state.objects.put_file(&storage_key::source(upload.asset), &part).await?;
+    if upload.protocol == Protocol::Tus {
+        state.kept(upload).complete().await?;
     }
     let now = state.clock.now();
     let mut tx = state.db.begin().await?;
@@ -93,6 +106,7 @@ pub(crate) async fn finish(state: &IngestState, upload: &Upload) -> Result<bool,
         state.objects.delete_prefix(&storage_key::source_prefix(upload.asset)).await?;
     }
     (state.on_finished)(upload.asset);
+    state.kept(upload).tidy().await;
     Ok(!deleted)
 }
 
@@ -109,11 +123,22 @@ pub(crate) async fn abandon(
     }
     tx.commit().await?;
     if closed {
-        state.files.remove(upload.id).await?;
+        match upload.protocol {
+            Protocol::Tus => state.kept(upload).remove().await?,
+            Protocol::S3Multipart => forget_parts(state, upload).await,
+        }
         note(upload, end);
         (state.on_finished)(upload.asset);
     }
     Ok(closed)
+}
+
+/// Removes what the object store has of an upload that ends without a source. What this misses, the sweep finds.
+async fn forget_parts(state: &IngestState, upload: &Upload) {
+    let (Some(id), Some(store)) = (&upload.multipart_id, state.objects.multipart()) else { return };
+    if let Err(error) = store.abort(&storage_key::source(upload.asset), &MultipartId(id.clone())).await {
+        tracing::warn!(upload = %upload.id, asset = %upload.asset, %error, "aborting a multipart upload failed");
+    }
 }
 
 fn note(upload: &Upload, end: UploadState) {

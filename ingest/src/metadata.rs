@@ -63,7 +63,7 @@ impl Metadata {
 
 /// The last part of a path, without characters that a page or a log could stumble over, at most 255 bytes with its
 /// suffix kept. A name of nothing becomes `untitled`.
-fn shown_name(given: &str) -> String {
+pub(crate) fn shown_name(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last.chars().filter(|c| !c.is_control() && !turns_text(*c)).collect();
     let plain = plain.trim();

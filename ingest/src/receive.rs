@@ -1,17 +1,24 @@
-//! From a request's body to the part file, until one of them ends.
+//! From a request's body to where bytes are kept, until one of them ends.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use axum::body::BodyDataStream;
+use bytes::Bytes;
 use futures::StreamExt as _;
 use metrics::counter;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{locks::Hold, part::PartWriter};
+use crate::{
+    kept::{KeptError, Writer},
+    locks::Hold,
+};
 
 /// A body that brings nothing for this long is given up. What came is kept.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
+/// What an object store does not take within this time, once somebody waits for the upload or the process stops, does not
+/// count. Shorter than [`crate::locks::PATIENCE`].
+const HURRY: Duration = Duration::from_secs(5);
 
 /// Why no more bytes were taken.
 #[derive(Debug)]
@@ -28,8 +35,8 @@ pub(crate) enum End {
     Stopping,
     /// The body brought more than was announced: nothing of it is kept.
     TooLong,
-    /// The disk refused.
-    Disk(io::Error),
+    /// Disk, object store or database refused, or another process has taken the upload.
+    Failed(KeptError),
 }
 
 impl End {
@@ -42,14 +49,15 @@ impl End {
             Self::GaveWay => "gave way to another request",
             Self::Stopping => "server stops",
             Self::TooLong => "more than announced",
-            Self::Disk(_) => "disk error",
+            Self::Failed(KeptError::Overtaken) => "overtaken by another process",
+            Self::Failed(_) => "error",
         }
     }
 }
 
-/// Appends a body to a part file of at most `length` bytes. Gives the file's length, all of it on disk, and why it ended.
+/// Appends a body to an upload of `length` bytes. Gives the offset, up to which everything is durable, and why it ended.
 pub(crate) async fn receive(
-    mut writer: PartWriter,
+    mut writer: Writer,
     length: u64,
     body: &mut BodyDataStream,
     hold: &Hold,
@@ -61,33 +69,44 @@ pub(crate) async fn receive(
             biased;
             () = hold.must_give_way() => break End::GaveWay,
             () = stop.cancelled() => break End::Stopping,
-            next = timeout(SILENCE, body.next()) => next,
+            next = next(&mut writer, body) => next,
         };
         let bytes = match next {
-            Err(_) => break End::Silent,
-            Ok(None) => break End::Whole,
-            Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "a body broke off");
-                break End::Broken;
-            }
-            Ok(Some(Ok(bytes))) => bytes,
+            Ok(bytes) => bytes,
+            Err(End::Failed(error)) => return (writer.cut().await, End::Failed(error)),
+            Err(end) => break end,
         };
         if bytes.len() as u64 > length - writer.end() {
             break End::TooLong;
         }
         counter!("lectern_upload_bytes_total").increment(bytes.len() as u64);
         if let Err(error) = writer.push(bytes).await {
-            return (writer.cut().await, End::Disk(error));
+            return (writer.cut().await, End::Failed(error));
         }
     };
     hold.settled();
     let (length, done) = match end {
         End::TooLong => writer.undo().await,
-        _ => writer.finish().await,
+        End::GaveWay | End::Stopping => writer.finish(Some(HURRY)).await,
+        _ => writer.finish(None).await,
     };
     match done {
         Ok(()) => (length, end),
-        Err(error) => (length, End::Disk(error)),
+        Err(error) => (length, End::Failed(error)),
+    }
+}
+
+/// The next piece of a body, once there is room for it.
+async fn next(writer: &mut Writer, body: &mut BodyDataStream) -> Result<Bytes, End> {
+    writer.ready().await.map_err(End::Failed)?;
+    match timeout(SILENCE, body.next()).await {
+        Err(_) => Err(End::Silent),
+        Ok(None) => Err(End::Whole),
+        Ok(Some(Err(error))) => {
+            tracing::debug!(%error, "a body broke off");
+            Err(End::Broken)
+        }
+        Ok(Some(Ok(bytes))) => Ok(bytes),
     }
 }
 

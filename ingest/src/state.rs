@@ -55,6 +55,7 @@ pub struct IngestParts {
     /// Limits.
     pub settings: IngestSettings,
     /// Folder of the part files: `<data>/uploads`. On the object store's file system a finished file is moved, not copied.
+    /// Nothing new comes there where objects are in a bucket.
     pub folder: PathBuf,
     /// Called after an asset changed here (bytes arrive, upload finished or ended), so that workers and listeners look
     /// at once.

@@ -1,17 +1,18 @@
 //! One transfer: the body of a PATCH (or of a creation) appended to an upload, to its end or as far as it came.
 
 use axum::{body::Body, http::StatusCode};
-use lectern_domain::{Timestamp, asset::AssetState, ids::UploadId};
+use lectern_domain::{Timestamp, asset::AssetState};
 use lectern_platform::http::Problem;
 use lectern_store::{
     assets,
-    uploads::{self, Upload},
+    uploads::{self, Upload, UploadState},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     IngestState,
     ending::{self, EndingError},
+    kept::KeptError,
     locks::Hold,
     receive::{End, linger, receive},
 };
@@ -75,11 +76,11 @@ async fn run(
         linger(body);
         return Err(failed(from, Problem::internal(error)));
     }
-    let writer = match state.files.writer(upload.id).await {
+    let writer = match state.kept(upload).writer(from).await {
         Ok(writer) => writer,
         Err(error) => {
             linger(body);
-            return Err(failed(from, disk_problem(upload.id, &error)));
+            return Err(failed(from, not_kept(state, upload, &error).await));
         }
     };
     let (offset, end) = receive(writer, upload.length_bytes, &mut body, hold, state.shutdown.soft()).await;
@@ -88,7 +89,7 @@ async fn run(
         "upload received"
     );
     let problem = match end {
-        End::Disk(ref error) => Some(disk_problem(upload.id, error)),
+        End::Failed(ref error) => Some(not_kept(state, upload, error).await),
         End::TooLong => Some(too_long(upload)),
         _ if offset == upload.length_bytes => {
             return match ending::finish(state, upload).await {
@@ -108,14 +109,7 @@ async fn run(
             "upload_interrupted",
             "no bytes came for a minute; what came before is kept",
         )),
-        End::GaveWay => Some(
-            Problem::new(
-                StatusCode::LOCKED,
-                "upload_locked",
-                "another request went on with this upload; what came is kept",
-            )
-            .retry_after(1),
-        ),
+        End::GaveWay => Some(overtaken()),
         End::Stopping => Some(
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -142,7 +136,7 @@ async fn run(
 }
 
 /// The asset's state says that bytes arrive.
-async fn announce(state: &IngestState, upload: &Upload) -> Result<(), lectern_store::Error> {
+pub(crate) async fn announce(state: &IngestState, upload: &Upload) -> Result<(), lectern_store::Error> {
     if upload.asset_state != AssetState::AwaitingUpload {
         return Ok(());
     }
@@ -154,7 +148,7 @@ async fn announce(state: &IngestState, upload: &Upload) -> Result<(), lectern_st
 }
 
 /// Puts the upload's end off, to a hundredth of the period: small parts do not cost a write to the database each.
-async fn extend(state: &IngestState, upload: &Upload) -> Result<Timestamp, lectern_store::Error> {
+pub(crate) async fn extend(state: &IngestState, upload: &Upload) -> Result<Timestamp, lectern_store::Error> {
     let wanted = state.clock.now() + state.settings.expires_after;
     if wanted - upload.expires_at < state.settings.expires_after / 100 {
         return Ok(upload.expires_at);
@@ -191,13 +185,55 @@ pub(crate) fn not_finished(upload: &Upload, error: &EndingError) -> Problem {
     .retry_after(5)
 }
 
-fn disk_problem(upload: UploadId, error: &std::io::Error) -> Problem {
+/// Why bytes could not be kept. What was acknowledged counts; an upload that cannot go on is ended.
+pub(crate) async fn not_kept(state: &IngestState, upload: &Upload, error: &KeptError) -> Problem {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    if matches!(error.kind(), StorageFull | QuotaExceeded) {
-        tracing::error!(%upload, %error, "no space for an upload");
-        return no_space();
+    match error {
+        KeptError::File(io) if matches!(io.kind(), StorageFull | QuotaExceeded) => {
+            tracing::error!(upload = %upload.id, %error, "no space for an upload");
+            no_space()
+        }
+        KeptError::File(_) => Problem::internal(format!("upload {}: {error}", upload.id)),
+        KeptError::Store(_) | KeptError::Objects(_) => unavailable(error),
+        KeptError::Overtaken => overtaken(),
+        KeptError::Offset(offset) => offset_mismatch(*offset),
+        KeptError::Lost(_) => {
+            tracing::error!(upload = %upload.id, asset = %upload.asset, %error, "an upload cannot go on");
+            match ending::abandon(state, upload, UploadState::Terminated).await {
+                Ok(_) => gone(),
+                Err(error) => Problem::internal(error),
+            }
+        }
     }
-    Problem::internal(format!("part file of {upload}: {error}"))
+}
+
+/// 503: object store or database did not take what came.
+pub(crate) fn unavailable(error: &impl std::fmt::Display) -> Problem {
+    tracing::error!(%error, "keeping an upload failed");
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "storage_unavailable",
+        "uploads cannot be stored at the moment; what was acknowledged is kept, ask HEAD for the offset and go on",
+    )
+    .retry_after(5)
+}
+
+fn overtaken() -> Problem {
+    Problem::new(
+        StatusCode::LOCKED,
+        "upload_locked",
+        "another request went on with this upload; what came is kept",
+    )
+    .retry_after(1)
+}
+
+/// 409: bytes that do not begin where those before them end.
+pub(crate) fn offset_mismatch(expected: u64) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "offset_mismatch",
+        format!("expected Upload-Offset {expected}; ask HEAD for it"),
+    )
 }
 
 /// 507: the disk of the part files is full.

@@ -15,10 +15,9 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
-use lectern_domain::ids::UploadId;
-use lectern_platform::http::{Caller, Problem, bearer};
+use lectern_platform::http::{Problem, bearer};
 
-use crate::{IngestState, receive::linger};
+use crate::{IngestState, access::upload_id, receive::linger};
 
 /// The protocol version.
 pub const VERSION: &str = "1.0.0";
@@ -115,10 +114,6 @@ fn method(parts: &Parts) -> Result<Method, Problem> {
     }
 }
 
-fn upload_id(text: &str) -> Result<UploadId, Problem> {
-    text.parse().map_err(|_| Problem::not_found("upload"))
-}
-
 /// Discovery (tus 1.0, OPTIONS) and the CORS preflight are the same request.
 fn options(state: &IngestState) -> Response {
     let headers = [
@@ -131,11 +126,6 @@ fn options(state: &IngestState) -> Response {
         (header::ACCESS_CONTROL_MAX_AGE, "86400".to_owned()),
     ];
     (StatusCode::NO_CONTENT, axum::response::AppendHeaders(headers)).into_response()
-}
-
-/// A caller may act on an upload that is theirs, or on any as admin.
-fn may_act(caller: Caller, owner: lectern_domain::ids::UserId) -> Result<(), Problem> {
-    if caller.is_or_admin(owner) { Ok(()) } else { Err(Problem::not_found("upload")) }
 }
 
 /// 415: the body is not of the one type that tus knows.

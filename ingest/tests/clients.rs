@@ -14,10 +14,17 @@ use std::{
 };
 
 use harness::{
-    People, access_tokens, asset_state, eventually, open_state, probe_jobs, random, settings, sha256,
+    People, access_tokens, asset_state, eventually, forms::Form, metadata, open_state_on, probe_jobs, random,
+    read_answer, settings, sha256,
 };
 use lectern_domain::{account::Role, ids::UploadId, storage_key};
-use lectern_platform::{clock::SystemClock, http::Caller, vault::MasterKeyVault};
+use lectern_platform::{
+    clock::SystemClock,
+    http::Caller,
+    objects::{DiskObjects, SharedObjects},
+    testing::s3::S3Service,
+    vault::MasterKeyVault,
+};
 use lectern_store::{Db, uploads};
 use rand::RngExt as _;
 use tokio::{
@@ -26,16 +33,18 @@ use tokio::{
     sync::watch,
 };
 
-/// `FOLDER|ADDRESS`: serve there instead of testing.
+/// `FOLDER|ADDRESS|BUCKET`: serve there instead of testing, with objects in the folder if no bucket is named.
 const SERVE: &str = "LECTERN_TEST_SERVE_UPLOADS";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve() {
     let Ok(place) = std::env::var(SERVE) else { return };
-    let (folder, address) = place.split_once('|').unwrap();
+    let [folder, address, bucket] = place.split('|').collect::<Vec<_>>().try_into().unwrap();
     let folder = Path::new(folder);
     let db = Db::open(&database(folder)).await.unwrap();
-    let state = open_state(db, folder, Arc::new(SystemClock), settings(), Arc::new(AtomicU64::new(0))).await;
+    let objects = objects(folder, bucket).await;
+    let calls = Arc::new(AtomicU64::new(0));
+    let state = open_state_on(objects, db, folder, Arc::new(SystemClock), settings(), calls).await;
     lectern_ingest::sweep(&state).await.unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
     axum::serve(listener, lectern_ingest::router(state)).await.unwrap();
@@ -45,10 +54,19 @@ fn database(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("lectern.db").display())
 }
 
+/// Objects as the server has them.
+async fn objects(folder: &Path, bucket: &str) -> SharedObjects {
+    match bucket {
+        "" => Arc::new(DiskObjects::open(folder.join("objects")).await.unwrap()),
+        bucket => Arc::new(S3Service::garage().open(bucket).await.unwrap()),
+    }
+}
+
 /// The server as a process of its own.
 struct Server {
     folder: PathBuf,
     address: SocketAddr,
+    bucket: String,
     child: Option<Child>,
 }
 
@@ -56,7 +74,7 @@ impl Server {
     async fn start(&mut self) {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["serve", "--exact", "--nocapture"])
-            .env(SERVE, format!("{}|{}", self.folder.display(), self.address))
+            .env(SERVE, format!("{}|{}|{}", self.folder.display(), self.address, self.bucket))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -155,6 +173,18 @@ fn tuspy() -> Vec<String> {
     vec![python.display().to_string(), clients().join("upload_tuspy.py").display().to_string()]
 }
 
+/// Makes a data folder with people in it, and a token of the course's owner.
+async fn school(folder: &Path) -> (People, String) {
+    let db = Db::open(&database(folder)).await.unwrap();
+    db.migrate().await.unwrap();
+    let people = People::seed(&db, &SystemClock).await;
+    let vault = MasterKeyVault::open_or_create(&folder.join("master.key")).unwrap();
+    let tokens = access_tokens(&db, &vault, Arc::new(SystemClock)).await;
+    let token = tokens.issue(Caller { user: people.owner, role: Role::Instructor });
+    db.close().await;
+    (people, token)
+}
+
 /// What happens to the transfer from outside, in turn.
 #[derive(Clone, Copy)]
 enum Trouble {
@@ -163,22 +193,27 @@ enum Trouble {
 }
 
 /// Uploads `size` random bytes with a client in trouble, and compares what is stored.
-async fn upload(client: Vec<String>, size: usize, part_bytes: u64, pauses: u32, troubles: &[Trouble]) {
+async fn upload(
+    form: Form,
+    client: Vec<String>,
+    size: usize,
+    part_bytes: u64,
+    pauses: u32,
+    troubles: &[Trouble],
+) {
+    let bucket = match form {
+        Form::File => String::new(),
+        Form::Parts => S3Service::garage().make_bucket().await,
+    };
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().to_owned();
-    let db = Db::open(&database(&folder)).await.unwrap();
-    db.migrate().await.unwrap();
-    let people = People::seed(&db, &SystemClock).await;
-    let vault = MasterKeyVault::open_or_create(&folder.join("master.key")).unwrap();
-    let tokens = access_tokens(&db, &vault, Arc::new(SystemClock)).await;
-    let token = tokens.issue(Caller { user: people.owner, role: Role::Instructor });
-    db.close().await;
+    let (people, token) = school(&folder).await;
     let bytes = random(size);
     let file = folder.join("Vorlesung 1 (Größen).mp4");
     std::fs::write(&file, &bytes).unwrap();
 
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let mut server = Server { folder: folder.clone(), address, child: None };
+    let mut server = Server { folder: folder.clone(), address, bucket: bucket.clone(), child: None };
     server.start().await;
     let line = Line::open(address, 8 << 20).await;
     let started = Instant::now();
@@ -227,7 +262,8 @@ async fn upload(client: Vec<String>, size: usize, part_bytes: u64, pauses: u32, 
     let id: UploadId = seen["url"].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
     let db = Db::open(&database(&folder)).await.unwrap();
     let upload = uploads::find(&db, id).await.unwrap().unwrap();
-    let source = std::fs::read(folder.join("objects").join(storage_key::source(upload.asset))).unwrap();
+    let objects = objects(&folder, &bucket).await;
+    let source = objects.get(&storage_key::source(upload.asset)).await.unwrap().unwrap();
     assert_eq!(source.len(), bytes.len());
     assert_eq!(sha256(&source), sha256(&bytes));
     assert_eq!(upload.state, uploads::UploadState::Finished);
@@ -238,22 +274,92 @@ async fn upload(client: Vec<String>, size: usize, part_bytes: u64, pauses: u32, 
     // Nothing is left.
     assert_eq!(std::fs::read_dir(folder.join("uploads")).unwrap().count(), 0);
     assert_eq!(uploads::list_open(&db).await.unwrap().len(), 0);
+    if let Some(multiparts) = objects.multipart() {
+        let open = multiparts.open_multiparts(None).await.unwrap();
+        // That of a creation whose answer was lost with the process, before its row was written, waits for its time.
+        assert!(open.iter().all(|open| open.id.0 != *upload.multipart_id.as_ref().unwrap()));
+        assert_eq!(objects.list(storage_key::UPLOADS).await.unwrap(), Vec::<String>::new());
+    }
 }
 
 use Trouble::{Break, Kill};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tus_js_client_resumes() {
-    upload(tus_js(), 32 << 20, 6 << 20, 3, &[Break, Kill, Break, Kill, Kill]).await;
+    upload(Form::File, tus_js(), 32 << 20, 6 << 20, 3, &[Break, Kill, Break, Kill, Kill]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tuspy_resumes() {
-    upload(tuspy(), 32 << 20, 5 << 20, 3, &[Kill, Break, Kill, Break, Kill]).await;
+    upload(Form::File, tuspy(), 32 << 20, 5 << 20, 3, &[Kill, Break, Kill, Break, Kill]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tus_js_client_resumes_into_a_bucket() {
+    upload(Form::Parts, tus_js(), 40 << 20, 11 << 20, 3, &[Break, Kill, Break, Kill, Kill]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tuspy_resumes_into_a_bucket() {
+    upload(Form::Parts, tuspy(), 40 << 20, 5 << 20, 3, &[Kill, Break, Kill, Break, Kill]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_upload_an_empty_file() {
-    upload(tus_js(), 0, 1 << 20, 0, &[]).await;
-    upload(tuspy(), 0, 1 << 20, 0, &[]).await;
+    for form in [Form::File, Form::Parts] {
+        upload(form, tus_js(), 0, 1 << 20, 0, &[]).await;
+        upload(form, tuspy(), 0, 1 << 20, 0, &[]).await;
+    }
+}
+
+/// Peak resident memory of a process, KiB.
+fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Sends one file in one PATCH to a server of its own with objects in a bucket. Gives the server's peak memory, KiB.
+async fn peak_of_upload(mib: usize) -> u64 {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().to_owned();
+    let (people, token) = school(&folder).await;
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let bucket = S3Service::garage().make_bucket().await;
+    let mut server = Server { folder: folder.clone(), address, bucket: bucket.clone(), child: None };
+    server.start().await;
+    let common = format!("Host: test\r\nTus-Resumable: 1.0.0\r\nAuthorization: Bearer {token}\r\n");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let (length, metadata) = (mib << 20, metadata(people.lesson, b"a.mp4"));
+    let creation = format!(
+        "POST /uploads HTTP/1.1\r\n{common}Upload-Length: {length}\r\nUpload-Metadata: {metadata}\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(creation.as_bytes()).await.unwrap();
+    let created = read_answer(&mut stream, "POST").await.unwrap();
+    let (path, asset) = (created.header("location").unwrap(), created.asset());
+    let started = Instant::now();
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\n{common}Upload-Offset: 0\r\nContent-Length: {length}\r\n\
+         Content-Type: application/offset+octet-stream\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let piece = random(1 << 20);
+    for _ in 0..mib {
+        stream.write_all(&piece).await.unwrap();
+    }
+    let answer = read_answer(&mut stream, "PATCH").await.unwrap();
+    assert_eq!((answer.status, answer.number("upload-offset")), (204, length as u64));
+    let stored = objects(&folder, &bucket).await.size(&storage_key::source(asset)).await.unwrap();
+    assert_eq!(stored, Some(length as u64));
+    let peak = peak_kib(server.child.as_ref().unwrap().id());
+    println!("{mib} MiB into a bucket: {:?}, peak memory of the server {peak} KiB", started.elapsed());
+    peak
+}
+
+/// Peak memory does not follow the size of the file. `LECTERN_TEST_LARGE_MIB` makes the large one larger.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_upload_into_a_bucket_costs_no_memory() {
+    let mib = std::env::var("LECTERN_TEST_LARGE_MIB").map_or(256, |mib| mib.parse().unwrap());
+    let (small, large) = (peak_of_upload(64).await, peak_of_upload(mib).await);
+    assert!(large < small + (16 << 10), "64 MiB: {small} KiB, {mib} MiB: {large} KiB");
 }

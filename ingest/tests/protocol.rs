@@ -4,13 +4,17 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{House, TUS_BODY, asset_state, base64, metadata, random, settings};
+use harness::{
+    House, TUS_BODY, asset_state, base64,
+    forms::{Form, on_every_form},
+    metadata, random, settings,
+};
 use lectern_domain::{
     ids::UserId,
     keys::{AssetSecret, secret_context},
 };
 use lectern_ingest::{IngestSettings, sweep};
-use lectern_store::{assets, testing::on_both_engines};
+use lectern_store::assets;
 
 /// Names and values.
 type Headers<'a> = [(&'a str, &'a str)];
@@ -20,8 +24,8 @@ type Refusal = (u16, &'static str);
 
 #[tokio::test]
 async fn options_tell_the_truth_to_clients_and_browsers() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, IngestSettings { max_size_bytes: 12_345, ..settings() }).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, IngestSettings { max_size_bytes: 12_345, ..settings() }).await;
         for path in ["/uploads", "/uploads/", "/uploads/upl_018f2f3a5c7b7cc3a1b2c3d4e5f60718"] {
             // Neither a token nor a version is needed.
             let answer = house.request(None, "OPTIONS", path, &[("Tus-Resumable", "")], b"").await;
@@ -55,8 +59,8 @@ async fn options_tell_the_truth_to_clients_and_browsers() {
 
 #[tokio::test]
 async fn an_upload_in_parts_becomes_a_source_with_one_probe_job() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let bytes = random(300_000);
         let (path, asset) = house.create(bytes.len() as u64).await;
         assert!(path.starts_with("/uploads/upl_"), "{path}");
@@ -104,8 +108,8 @@ async fn an_upload_in_parts_becomes_a_source_with_one_probe_job() {
 
 #[tokio::test]
 async fn what_creation_refuses() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, IngestSettings { max_size_bytes: 1_000, ..settings() }).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, IngestSettings { max_size_bytes: 1_000, ..settings() }).await;
         let good = house.metadata("a.mp4");
         let text = metadata(house.people.text_lesson, b"a.mp4");
         let missing = metadata(lectern_domain::ids::LessonId::from_uuid(house.people.owner.uuid()), b"a.mp4");
@@ -212,7 +216,7 @@ async fn what_creation_refuses() {
 
         // Nothing was made, and the server is well.
         assert_eq!(sweep(&house.state).await.unwrap(), lectern_ingest::Swept::default());
-        assert_eq!(std::fs::read_dir(house.folder.join("uploads")).unwrap().count(), 0);
+        assert_eq!(house.left().await, 0);
         house.create(1).await;
     })
     .await;
@@ -220,8 +224,8 @@ async fn what_creation_refuses() {
 
 #[tokio::test]
 async fn who_may_do_what() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let people = house.people.clone();
         let draft = metadata(people.lesson, b"a.mp4");
         let published = metadata(people.second_lesson, b"a.mp4");
@@ -270,8 +274,8 @@ async fn who_may_do_what() {
 
 #[tokio::test]
 async fn what_an_upload_refuses() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let (path, _) = house.create(10).await;
         assert_eq!(house.patch(&path, 0, b"abc").await.status, 204);
         let table: &[(&str, &str, &Headers<'_>, &[u8], Refusal)] = &[
@@ -333,8 +337,8 @@ async fn what_an_upload_refuses() {
 
 #[tokio::test]
 async fn bodies_of_unknown_length_are_held_to_the_announced_one() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let chunked = [("Content-Length", ""), ("Transfer-Encoding", "chunked"), TUS_BODY];
         let with = |more: &[(&'static str, &'static str)]| [&chunked, more].concat();
         let (path, asset) = house.create(10).await;
@@ -361,15 +365,15 @@ async fn bodies_of_unknown_length_are_held_to_the_announced_one() {
         headers.push(("Upload-Metadata", &metadata));
         let answer = house.owner("POST", "/uploads", &headers, b"4\r\nabcd\r\n0\r\n\r\n").await;
         assert_eq!((answer.status, answer.code().as_str()), (413, "longer_than_announced"));
-        assert_eq!(std::fs::read_dir(house.folder.join("uploads")).unwrap().count(), 0);
+        assert_eq!(house.left().await, 0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn creation_takes_the_first_bytes_or_all_of_them() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let bytes = random(100_000);
         for first in [0, 1, 60_000, 100_000] {
             let headers =
@@ -391,8 +395,8 @@ async fn creation_takes_the_first_bytes_or_all_of_them() {
 
 #[tokio::test]
 async fn an_empty_file_finishes_at_once() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let headers = [("Upload-Length", "0"), ("Upload-Metadata", &house.metadata("empty.mp4"))];
         let answer = house.owner("POST", "/uploads", &headers, b"").await;
         assert_eq!((answer.status, answer.number("upload-offset")), (201, 0));
@@ -403,8 +407,8 @@ async fn an_empty_file_finishes_at_once() {
 
 #[tokio::test]
 async fn names_are_made_fit_to_show() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let long = format!("{}.mp4", "n".repeat(5_000));
         for (given, expected) in [
             ("../../etc/passwd", "passwd"),
@@ -423,9 +427,9 @@ async fn names_are_made_fit_to_show() {
 
 #[tokio::test]
 async fn limits_are_checked_before_bytes_are_taken() {
-    on_both_engines(|db| async move {
+    on_every_form(|form, db| async move {
         let settings = IngestSettings { quota_bytes: 100, max_open_uploads: 2, ..settings() };
-        let house = House::open(db, settings).await;
+        let house = House::open_in(form, db, settings).await;
         let people = house.people.clone();
         let create = async |lesson, length: &str| {
             let headers = [("Upload-Length", length), ("Upload-Metadata", &metadata(lesson, b"a.mp4"))];
@@ -450,8 +454,8 @@ async fn limits_are_checked_before_bytes_are_taken() {
 
 #[tokio::test]
 async fn two_creations_at_once_do_not_share_what_is_left_of_a_quota() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, IngestSettings { quota_bytes: 100, ..settings() }).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, IngestSettings { quota_bytes: 100, ..settings() }).await;
         let one = metadata(house.people.lesson, b"a.mp4");
         let two = metadata(house.people.second_lesson, b"a.mp4");
         let one = [("Upload-Length", "60"), ("Upload-Metadata", one.as_str())];
@@ -469,23 +473,32 @@ async fn two_creations_at_once_do_not_share_what_is_left_of_a_quota() {
 
 #[tokio::test]
 async fn a_full_disk_is_told_before_bytes_are_taken() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, IngestSettings { min_free_bytes: u64::MAX, ..settings() }).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, IngestSettings { min_free_bytes: u64::MAX, ..settings() }).await;
         let headers = [("Upload-Length", "1"), ("Upload-Metadata", &house.metadata("a.mp4"))];
         let answer = house.owner("POST", "/uploads", &headers, b"").await;
-        assert_eq!((answer.status, answer.code().as_str()), (507, "insufficient_storage"));
+        match form {
+            Form::File => {
+                assert_eq!((answer.status, answer.code().as_str()), (507, "insufficient_storage"));
+            }
+            // Nothing of it is kept on this disk.
+            Form::Parts => {
+                assert_eq!(answer.status, 201);
+                assert_eq!(house.patch(answer.header("location").unwrap(), 0, b"a").await.status, 204);
+            }
+        }
     })
     .await;
 }
 
 #[tokio::test]
 async fn termination_leaves_nothing() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let (path, asset) = house.create(10).await;
         house.patch(&path, 0, b"abc").await;
         assert_eq!(house.owner("DELETE", &path, &[], b"").await.status, 204);
-        assert!(!house.part(&path).exists());
+        assert!(!house.has_bytes(&path).await);
         assert_eq!(asset_state(&house.db, asset).await, "deleted");
         assert_eq!(house.owner("HEAD", &path, &[], b"").await.status, 410);
         assert_eq!(house.patch(&path, 3, b"d").await.code(), "upload_gone");
@@ -496,9 +509,9 @@ async fn termination_leaves_nothing() {
 
 #[tokio::test]
 async fn uploads_nobody_goes_on_with_expire() {
-    on_both_engines(|db| async move {
+    on_every_form(|form, db| async move {
         let day = Duration::from_hours(24);
-        let house = House::open(db, IngestSettings { expires_after: 7 * day, ..settings() }).await;
+        let house = House::open_in(form, db, IngestSettings { expires_after: 7 * day, ..settings() }).await;
         let (path, asset) = house.create(10).await;
         let first = house.owner("HEAD", &path, &[], b"").await.header("upload-expires").unwrap().to_owned();
         house.clock.advance(6 * day);
@@ -512,7 +525,7 @@ async fn uploads_nobody_goes_on_with_expire() {
         // Over at its time, whether or not a sweep has run.
         assert_eq!(house.owner("HEAD", &path, &[], b"").await.status, 410);
         assert_eq!(sweep(&house.state).await.unwrap().expired, 1);
-        assert!(!house.part(&path).exists());
+        assert!(!house.has_bytes(&path).await);
         assert_eq!(asset_state(&house.db, asset).await, "deleted");
         assert_eq!(house.patch(&path, 3, b"d").await.code(), "upload_gone");
         assert_eq!(sweep(&house.state).await.unwrap(), lectern_ingest::Swept::default());
@@ -522,14 +535,14 @@ async fn uploads_nobody_goes_on_with_expire() {
 
 #[tokio::test]
 async fn a_newer_upload_for_the_lesson_ends_the_one_before() {
-    on_both_engines(|db| async move {
-        let house = House::open(db, settings()).await;
+    on_every_form(|form, db| async move {
+        let house = House::open_in(form, db, settings()).await;
         let (old, _) = house.create(10).await;
         house.patch(&old, 0, b"abc").await;
         let (new, asset) = house.create(3).await;
         assert_eq!(house.patch(&old, 3, b"d").await.code(), "upload_gone");
         assert_eq!(sweep(&house.state).await.unwrap().terminated, 1);
-        assert!(!house.part(&old).exists());
+        assert!(!house.has_bytes(&old).await);
         assert_eq!(house.patch(&new, 0, b"xyz").await.status, 204);
         house.assert_finished(&new, asset, b"xyz").await;
     })

@@ -5,23 +5,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use lectern_domain::{
-    account::Role,
-    course::{LessonType, PublishedStatus},
-    ids::{AssetId, LessonId, UploadId, UserId},
-    keys::secret_context,
-};
+use lectern_domain::{account::Role, ids::UserId, storage_key};
 use lectern_platform::{
-    clock::{new_id, random_bytes},
     http::{Caller, Problem},
+    objects::Multipart,
 };
-use lectern_store::{
-    accounts,
-    assets::NewAsset,
-    lessons, pipeline,
-    uploads::{self, NewUpload, Upload, UploadState},
-};
-use metrics::{counter, gauge};
+use lectern_store::uploads::{Upload, UploadState};
 
 use super::{
     PATH,
@@ -29,19 +18,13 @@ use super::{
     is_tus_body,
 };
 use crate::{
-    IngestState, ending,
+    IngestState,
+    announce::{Announced, Wanted, announce, fits, lesson_owner},
+    ending, kept,
     locks::Claim,
     metadata::Metadata,
     transfer::{self, Transferred, transfer},
 };
-
-/// What a creation request asks for, checked as far as its headers go.
-struct Wanted {
-    length_bytes: u64,
-    lesson: LessonId,
-    filename: String,
-    metadata: String,
-}
 
 pub(super) async fn create(
     state: &IngestState,
@@ -53,14 +36,10 @@ pub(super) async fn create(
     let brings = brings_bytes(headers, body.as_ref(), wanted.length_bytes)?;
     caller.at_least(Role::Instructor)?;
     let owner = lesson_owner(state, caller, wanted.lesson).await?;
-    let free = state.files.free_bytes().await.map_err(Problem::internal)?;
-    if free.saturating_sub(state.settings.min_free_bytes) < wanted.length_bytes {
-        tracing::error!(free, length = wanted.length_bytes, "no space for an upload");
-        return Err(transfer::no_space());
-    }
-    let upload = announce(state, caller, owner, wanted).await?;
-    // Made now, so that its place in the folder is on disk before the first byte is acknowledged.
-    state.files.writer(upload.id).await.map_err(Problem::internal)?;
+    let upload = match state.objects.multipart() {
+        None => to_file(state, caller, owner, wanted).await?,
+        Some(store) => to_parts(state, store, caller, owner, wanted).await?,
+    };
 
     let transferred = if upload.length_bytes == 0 {
         ending::finish(state, &upload).await.map_err(|error| transfer::not_finished(&upload, &error))?;
@@ -85,6 +64,46 @@ pub(super) async fn create(
     Ok(response)
 }
 
+async fn to_file(
+    state: &IngestState,
+    caller: Caller,
+    owner: UserId,
+    wanted: Wanted,
+) -> Result<Upload, Problem> {
+    let room = kept::room(state).await.map_err(Problem::internal)?;
+    if room < wanted.length_bytes {
+        tracing::error!(room, length = wanted.length_bytes, "no space for an upload");
+        return Err(transfer::no_space());
+    }
+    let upload = announce(state, caller, owner, wanted, Announced::tus(state)).await?;
+    // Made now, so that its place in the folder is on disk before the first byte is acknowledged.
+    state.files.writer(upload.id).await.map_err(Problem::internal)?;
+    Ok(upload)
+}
+
+/// First in the object store: a multipart upload that no row names is swept, a row that names none would be of no use.
+async fn to_parts(
+    state: &IngestState,
+    store: &dyn Multipart,
+    caller: Caller,
+    owner: UserId,
+    wanted: Wanted,
+) -> Result<Upload, Problem> {
+    let mut announced = Announced::tus(state);
+    let key = storage_key::source(announced.asset);
+    let id = store.create(&key).await.map_err(|error| transfer::unavailable(&error))?;
+    announced.multipart_id = Some(id.0.clone());
+    match announce(state, caller, owner, wanted, announced).await {
+        Ok(upload) => Ok(upload),
+        Err(problem) => {
+            if let Err(error) = store.abort(&key, &id).await {
+                tracing::warn!(key, %error, "aborting a multipart upload that was refused failed");
+            }
+            Err(problem)
+        }
+    }
+}
+
 fn read(state: &IngestState, headers: &HeaderMap) -> Result<Wanted, Problem> {
     for (name, what) in [("upload-defer-length", "a deferred length"), ("upload-concat", "concatenation")] {
         if headers.contains_key(name) {
@@ -97,14 +116,7 @@ fn read(state: &IngestState, headers: &HeaderMap) -> Result<Wanted, Problem> {
     }
     let length_bytes = byte_count(headers, "upload-length")?
         .ok_or_else(|| Problem::invalid("Upload-Length: expected the size of the file in bytes"))?;
-    let max = state.settings.max_size_bytes;
-    if length_bytes > max {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("expected a file of at most {max} bytes, got one of {length_bytes}"),
-        ));
-    }
+    fits(state, length_bytes)?;
     let mut lines = headers.get_all("upload-metadata").iter();
     let line = lines.next().map_or(&b""[..], HeaderValue::as_bytes);
     if lines.next().is_some() {
@@ -139,102 +151,6 @@ fn brings_bytes(headers: &HeaderMap, body: Option<&Body>, length_bytes: u64) -> 
         ));
     }
     Ok(true)
-}
-
-/// The owner of the lesson's course, whom the asset will belong to, if the caller may upload for it.
-async fn lesson_owner(state: &IngestState, caller: Caller, lesson: LessonId) -> Result<UserId, Problem> {
-    let Some(lesson) = lessons::get(&state.db, Some(caller.user), lesson).await? else {
-        return Err(Problem::not_found("lesson"));
-    };
-    if !caller.is_or_admin(lesson.owner) {
-        let published = lesson.course_status == PublishedStatus::Published
-            && lesson.published_status == PublishedStatus::Published;
-        return Err(if published { Problem::not_owner() } else { Problem::not_found("lesson") });
-    }
-    if lesson.kind != LessonType::Video {
-        return Err(Problem::invalid(format!(
-            "lesson_id: expected a lesson of type video, got one of type {}",
-            lesson.kind.as_str()
-        )));
-    }
-    Ok(lesson.owner)
-}
-
-/// Writes asset and upload in one transaction, within the owner's limits.
-async fn announce(
-    state: &IngestState,
-    caller: Caller,
-    owner: UserId,
-    wanted: Wanted,
-) -> Result<Upload, Problem> {
-    let now = state.clock.now();
-    let id = new_id(&*state.clock, UploadId::generate);
-    let asset = new_id(&*state.clock, AssetId::generate);
-    let secret = zeroize::Zeroizing::new(random_bytes::<32>());
-    let wrapped_secret =
-        state.vault.wrap(&secret_context(asset), secret.as_slice()).await.map_err(Problem::internal)?;
-
-    let limits = &state.settings;
-    let mut tx = state.db.begin().await?;
-    // Creations for one owner take turns here, so that two cannot both fit into what is left of a quota.
-    accounts::get_locked(&mut tx, owner).await?;
-    let enabled =
-        accounts::get_locked(&mut tx, caller.user).await?.is_some_and(|user| user.disabled_at.is_none());
-    if !enabled {
-        return Err(Problem::unauthenticated());
-    }
-    if !uploads::keep_lesson(&mut tx, wanted.lesson).await? {
-        return Err(Problem::not_found("lesson"));
-    }
-    let open = uploads::count_open(&mut tx, caller.user).await?;
-    if open >= limits.max_open_uploads {
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_uploads",
-            format!("you have {open} uploads open, which is the limit; finish or end one of them first"),
-        )
-        .retry_after(60));
-    }
-    let stored = uploads::stored_bytes(&mut tx, owner).await?;
-    if stored.saturating_add(wanted.length_bytes) > limits.quota_bytes {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "quota_exceeded",
-            format!(
-                "this file of {} bytes does not fit: {stored} of {} bytes are in use; delete what is no longer needed",
-                wanted.length_bytes, limits.quota_bytes
-            ),
-        ));
-    }
-    let new = NewAsset {
-        id: asset,
-        owner,
-        lesson: wanted.lesson,
-        filename: wanted.filename,
-        source_bytes: wanted.length_bytes,
-        wrapped_secret,
-    };
-    pipeline::create_asset(&mut tx, new, now).await?;
-    let new = NewUpload {
-        id,
-        owner: caller.user,
-        asset,
-        length_bytes: wanted.length_bytes,
-        metadata: wanted.metadata,
-        expires_at: now + limits.expires_after,
-    };
-    uploads::insert(&mut tx, new, now).await?;
-    tx.commit().await?;
-
-    gauge!("lectern_uploads_open").increment(1);
-    counter!("lectern_uploads_created_total").increment(1);
-    tracing::info!(
-        upload = %id, %asset, lesson = %wanted.lesson, user = %caller.user, bytes = wanted.length_bytes, "upload created"
-    );
-    (state.on_finished)(asset);
-    uploads::find(&state.db, id)
-        .await?
-        .ok_or_else(|| Problem::internal("an upload vanished after its creation"))
 }
 
 /// The bytes that came with the creation. Whatever stops them, the upload exists and the client learns how far it came;

@@ -5,17 +5,17 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use lectern_domain::{Timestamp, asset::AssetState, ids::UploadId};
+use lectern_domain::ids::UploadId;
 use lectern_platform::http::{Caller, Problem};
-use lectern_store::uploads::{self, Upload, UploadState};
+use lectern_store::uploads::{Protocol, Upload, UploadState};
 
 use super::{
     headers::{byte_count, http_date},
-    is_tus_body, may_act,
+    is_tus_body,
 };
 use crate::{
-    IngestState,
-    ending::{self, Standing},
+    IngestState, access,
+    ending::{self, EndingError, Standing},
     locks::{Claim, Hold},
     transfer::{self, Transferred, transfer},
 };
@@ -51,7 +51,7 @@ async fn offset(state: &IngestState, caller: Caller, id: UploadId) -> Result<(Up
     find(state, caller, id).await?;
     let hold = state.locks.hold(id, Claim::Resume).await.ok_or_else(locked)?;
     let upload = find(state, caller, id).await?;
-    let offset = current_offset(state, &upload, hold).await?.1;
+    let offset = current_offset(state, &upload, hold, true).await?.1;
     Ok((upload, offset))
 }
 
@@ -72,13 +72,10 @@ pub(super) async fn patch(
     let hold = state.locks.hold(id, Claim::Send).await.ok_or_else(locked)?;
     // Again: it may have ended while the request before this one was waited for.
     let upload = find(state, caller, id).await?;
-    let (hold, offset) = current_offset(state, &upload, hold).await?;
+    // Looks only: a request that cannot go on must not stop one that does.
+    let (hold, offset) = current_offset(state, &upload, hold, false).await?;
     if from != offset {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "offset_mismatch",
-            format!("expected Upload-Offset {offset}, got {from}"),
-        ));
+        return Err(transfer::offset_mismatch(offset));
     }
     let announced = body.as_ref().and_then(|body| body.size_hint().exact());
     if announced.is_some_and(|bytes| bytes > upload.length_bytes - offset) {
@@ -93,9 +90,9 @@ pub(super) async fn patch(
         };
     };
     let wanted = announced.unwrap_or(upload.length_bytes - offset);
-    let free = state.files.free_bytes().await.map_err(Problem::internal)?;
-    if free.saturating_sub(state.settings.min_free_bytes) < wanted {
-        tracing::error!(upload = %upload.id, asset = %upload.asset, free, "no space for an upload");
+    let room = state.kept(&upload).room().await.map_err(Problem::internal)?;
+    if room.is_some_and(|room| room < wanted) {
+        tracing::error!(upload = %upload.id, asset = %upload.asset, room, "no space for an upload");
         return Err(transfer::no_space());
     }
     let body = body.take().unwrap_or_default();
@@ -128,29 +125,25 @@ pub(super) async fn delete(state: &IngestState, caller: Caller, id: UploadId) ->
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The upload, if the caller may act on it and it has not ended without a source.
-async fn find(state: &IngestState, caller: Caller, id: UploadId) -> Result<Upload, Problem> {
-    let upload = uploads::find(&state.db, id).await?.ok_or_else(|| Problem::not_found("upload"))?;
-    may_act(caller, upload.owner)?;
-    let now: Timestamp = state.clock.now();
-    let gone = match upload.state {
-        UploadState::Terminated | UploadState::Expired => true,
-        UploadState::Open => upload.expires_at <= now || upload.asset_state == AssetState::Deleted,
-        UploadState::Finished => upload.asset_state == AssetState::Deleted,
-    };
-    if gone { Err(transfer::gone()) } else { Ok(upload) }
-}
-
-/// The offset, finishing an upload that a crash left complete. Gives the hold back while the upload is open.
+/// The offset, finishing an upload that a crash left complete. Gives the hold back while the upload is open. `take` it
+/// from other processes, or only look.
 async fn current_offset(
     state: &IngestState,
     upload: &Upload,
     hold: Hold,
+    take: bool,
 ) -> Result<(Option<Hold>, u64), Problem> {
     if upload.state == UploadState::Finished {
         return Ok((None, upload.length_bytes));
     }
-    match ending::standing(state, upload).await.map_err(Problem::internal)? {
+    let standing =
+        if take { ending::take(state, upload).await } else { ending::standing(state, upload).await };
+    let standing = match standing {
+        Ok(standing) => standing,
+        Err(EndingError::Kept(error)) => return Err(transfer::not_kept(state, upload, &error).await),
+        Err(error) => return Err(Problem::internal(error)),
+    };
+    match standing {
         Standing::Offset(offset) => Ok((Some(hold), offset)),
         Standing::Complete => match ending::finish(state, upload).await {
             Ok(true) => Ok((None, upload.length_bytes)),
@@ -158,6 +151,10 @@ async fn current_offset(
             Err(error) => Err(transfer::not_finished(upload, &error)),
         },
     }
+}
+
+async fn find(state: &IngestState, caller: Caller, id: UploadId) -> Result<Upload, Problem> {
+    access::find(state, caller, id, Protocol::Tus).await
 }
 
 fn locked() -> Problem {

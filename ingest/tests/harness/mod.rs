@@ -1,6 +1,9 @@
 //! A listening upload server on a database, with people and a course, and a client that says exactly what it is told.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod direct;
+pub mod forms;
+
 use std::{
     fmt::Write as _,
     net::SocketAddr,
@@ -23,7 +26,7 @@ use lectern_ingest::{IngestParts, IngestSettings, IngestState};
 use lectern_platform::{
     clock::{Clock, ManualClock, new_id},
     http::Caller,
-    objects::DiskObjects,
+    objects::{DiskObjects, S3Objects, SharedObjects},
     shutdown::Shutdown,
     tokens::{AccessTokens, Keyring},
     vault::{MasterKeyVault, Vault},
@@ -101,6 +104,7 @@ impl People {
                 order_index: None,
                 published_status,
                 body: String::new(),
+                release_at: None,
             };
             made.push(lesson.id);
             lessons::insert(&mut tx, lesson, now).await.unwrap();
@@ -127,6 +131,8 @@ pub struct House {
     pub clock: ManualClock,
     pub address: SocketAddr,
     pub folder: PathBuf,
+    /// The bucket of the objects, if they are in one.
+    pub bucket: Option<S3Objects>,
     /// How often workers were called.
     pub calls: Arc<AtomicU64>,
     _temporary: tempfile::TempDir,
@@ -139,10 +145,22 @@ pub async fn open_state(
     settings: IngestSettings,
     calls: Arc<AtomicU64>,
 ) -> IngestState {
+    let objects = Arc::new(DiskObjects::open(folder.join("objects")).await.unwrap());
+    open_state_on(objects, db, folder, clock, settings, calls).await
+}
+
+pub async fn open_state_on(
+    objects: SharedObjects,
+    db: Db,
+    folder: &Path,
+    clock: Arc<dyn Clock>,
+    settings: IngestSettings,
+    calls: Arc<AtomicU64>,
+) -> IngestState {
     let vault = MasterKeyVault::open_or_create(&folder.join("master.key")).unwrap().shared();
     let tokens = access_tokens(&db, &*vault, clock.clone()).await;
     let parts = IngestParts {
-        objects: Arc::new(DiskObjects::open(folder.join("objects")).await.unwrap()),
+        objects,
         db,
         vault,
         tokens,
@@ -165,16 +183,32 @@ pub async fn access_tokens(db: &Db, vault: &dyn Vault, clock: Arc<dyn Clock>) ->
 impl House {
     pub async fn open(db: Db, settings: IngestSettings) -> Self {
         let temporary = tempfile::tempdir().unwrap();
+        let objects = Arc::new(DiskObjects::open(temporary.path().join("objects")).await.unwrap());
+        Self::start(db, settings, objects, temporary).await
+    }
+
+    /// With objects elsewhere than in a folder of its own.
+    pub async fn open_on(db: Db, settings: IngestSettings, objects: SharedObjects) -> Self {
+        Self::start(db, settings, objects, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start(
+        db: Db,
+        settings: IngestSettings,
+        objects: SharedObjects,
+        temporary: tempfile::TempDir,
+    ) -> Self {
         let folder = temporary.path().to_owned();
         let clock = ManualClock::at(1_800_000_000);
         let people = People::seed(&db, &clock).await;
         let calls = Arc::new(AtomicU64::new(0));
-        let state = open_state(db.clone(), &folder, Arc::new(clock.clone()), settings, calls.clone()).await;
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let state = open_state_on(objects, db.clone(), &folder, shared, settings, calls.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, lectern_ingest::router(state.clone())).into_future());
         let tokens = state.tokens.clone();
-        Self { db, state, tokens, people, clock, address, folder, calls, _temporary: temporary }
+        Self { db, state, tokens, people, clock, address, folder, bucket: None, calls, _temporary: temporary }
     }
 
     pub fn token(&self, user: UserId) -> String {
@@ -282,7 +316,7 @@ impl House {
         let source = self.source(asset).await.expect("a stored source");
         assert_eq!(source.len(), bytes.len());
         assert!(source == bytes, "the stored source differs from what was sent");
-        assert!(!self.part(path).exists());
+        assert!(!self.has_bytes(path).await);
         assert_eq!(asset_state(&self.db, asset).await, "probing");
         assert_eq!(probe_jobs(&self.db, asset).await, 1);
         assert_eq!(self.offset(path).await, bytes.len() as u64);
@@ -347,6 +381,10 @@ impl Answer {
         self.header("lectern-asset-id").unwrap().parse().unwrap()
     }
 
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// The stable code of a problem document.
     pub fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -406,4 +444,15 @@ where
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("expected within 10 s: {what}");
+}
+
+/// Opens a PATCH that announces `length` bytes and sends only `body`.
+pub async fn begin_patch(house: &House, path: &str, offset: u64, length: usize, body: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let offset = offset.to_string();
+    let head =
+        house.head(Some(house.people.owner), "PATCH", path, &[("Upload-Offset", &offset), TUS_BODY], length);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    stream
 }
