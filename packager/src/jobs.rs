@@ -7,7 +7,7 @@ use lectern_domain::{
     asset::AssetState,
     failure::FailureCode,
     ids::{AssetId, PackageId},
-    job::{JobKind, JobPayload, JobState},
+    job::{JobPayload, JobState, WorkClass},
     keys::{AssetSecret, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
     storage_key,
@@ -31,7 +31,7 @@ use crate::{
     planned::{self, Part},
 };
 
-/// Does [`JobKind::Package`], [`JobKind::CleanWork`] and [`JobKind::DeleteAsset`].
+/// Does the jobs of [`WorkClass::Packaging`].
 #[derive(Debug, Clone)]
 pub struct PackagerJobs {
     /// The database.
@@ -42,8 +42,8 @@ pub struct PackagerJobs {
     pub vault: Arc<dyn Vault>,
 }
 
-fn retry(error: impl std::fmt::Display) -> JobFailure {
-    JobFailure::Retry(error.to_string())
+fn unavailable(error: impl std::fmt::Display) -> JobFailure {
+    JobFailure::Unavailable(error.to_string())
 }
 
 fn internal(detail: impl std::fmt::Display) -> JobFailure {
@@ -52,8 +52,8 @@ fn internal(detail: impl std::fmt::Display) -> JobFailure {
 
 #[async_trait]
 impl Handler for PackagerJobs {
-    fn kinds(&self) -> &'static [JobKind] {
-        &[JobKind::Package, JobKind::CleanWork, JobKind::DeleteAsset]
+    fn classes(&self) -> &'static [WorkClass] {
+        &[WorkClass::Packaging]
     }
 
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
@@ -73,20 +73,22 @@ impl PackagerJobs {
         package: PackageId,
         context: &JobContext,
     ) -> Result<Completion, JobFailure> {
-        let found =
-            assets::find(&self.db, asset).await.map_err(retry)?.ok_or_else(|| internal("no such asset"))?;
+        let found = assets::find(&self.db, asset)
+            .await
+            .map_err(unavailable)?
+            .ok_or_else(|| internal("no such asset"))?;
         let target = packages::find(&self.db, package)
             .await
-            .map_err(retry)?
+            .map_err(unavailable)?
             .ok_or_else(|| internal("no package row"))?;
-        let names = packages::keys(&self.db, package).await.map_err(retry)?;
+        let names = packages::keys(&self.db, package).await.map_err(unavailable)?;
         let (outputs, sources) = self.outputs(&found).await?;
         let secret = match target.protection {
             Protection::None => None,
             Protection::Aes128 => {
                 let wrapped =
                     found.wrapped_secret.ok_or_else(|| internal("the asset's secret was shredded"))?;
-                let bytes = self.vault.unwrap(&secret_context(asset), &wrapped).await.map_err(retry)?;
+                let bytes = self.vault.unwrap(&secret_context(asset), &wrapped).await.map_err(unavailable)?;
                 let bytes: [u8; 32] = bytes
                     .as_slice()
                     .try_into()
@@ -116,7 +118,7 @@ impl PackagerJobs {
             keys,
         };
         let built = build.run(|share| context.progress(share)).await.map_err(|error| match error {
-            BuildError::Objects(_) => retry(error),
+            BuildError::Objects(_) => unavailable(error),
             other => internal(other),
         })?;
         tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
@@ -128,7 +130,7 @@ impl PackagerJobs {
     async fn outputs(&self, asset: &Asset) -> Result<(Vec<TranscodeOutput>, Vec<String>), JobFailure> {
         let plan = asset.plan.as_ref().ok_or_else(|| internal("the asset has no plan"))?;
         let mut made = BTreeMap::new();
-        for job in jobs::of_asset(&self.db, asset.id).await.map_err(retry)? {
+        for job in jobs::of_asset(&self.db, asset.id).await.map_err(unavailable)? {
             let part = match (job.state, &job.payload) {
                 (JobState::Done, JobPayload::TranscodeSpan { span, .. }) => Part::Span(*span),
                 (JobState::Done, JobPayload::TranscodeAudio { audio, .. }) => Part::Audio(*audio),
@@ -155,16 +157,16 @@ impl PackagerJobs {
     }
 
     async fn clean(&self, asset: AssetId) -> Result<Completion, JobFailure> {
-        self.objects.delete_prefix(&storage_key::work_prefix(asset)).await.map_err(retry)?;
-        let found = assets::find(&self.db, asset).await.map_err(retry)?;
+        self.objects.delete_prefix(&storage_key::work_prefix(asset)).await.map_err(unavailable)?;
+        let found = assets::find(&self.db, asset).await.map_err(unavailable)?;
         let unusable = found.is_some_and(|found| {
             found.state == AssetState::Failed
                 && found.failure.is_some_and(|failure| !failure.code.retryable())
         });
         if unusable {
             // The same file would fail again, and half a package helps nobody.
-            self.objects.delete_prefix(&storage_key::source_prefix(asset)).await.map_err(retry)?;
-            self.objects.delete_prefix(&storage_key::packages_prefix(asset)).await.map_err(retry)?;
+            self.objects.delete_prefix(&storage_key::source_prefix(asset)).await.map_err(unavailable)?;
+            self.objects.delete_prefix(&storage_key::packages_prefix(asset)).await.map_err(unavailable)?;
         }
         Ok(Completion::Removed)
     }
@@ -175,7 +177,7 @@ impl PackagerJobs {
             storage_key::work_prefix(asset),
             storage_key::source_prefix(asset),
         ] {
-            self.objects.delete_prefix(&prefix).await.map_err(retry)?;
+            self.objects.delete_prefix(&prefix).await.map_err(unavailable)?;
         }
         Ok(Completion::Removed)
     }

@@ -1,13 +1,16 @@
 //! The transcoder's jobs: probe a source, make one span, make one audio track. Each runs in a child process of its own
 //! and leaves its files under the attempt's own prefix.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use lectern_domain::{
     failure::{Failure, FailureCode},
     ids::{AssetId, Kid, PackageId},
-    job::{JobKind, JobPayload},
+    job::{JobPayload, WorkClass},
     keys::{KeyName, Protection, TrackClass},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
@@ -15,7 +18,7 @@ use lectern_domain::{
 };
 use lectern_platform::{
     clock::{Clock, new_id},
-    objects::{LocalFile, SharedObjects},
+    objects::SharedObjects,
     worker::{Handler, JobContext},
 };
 use lectern_store::{
@@ -26,9 +29,9 @@ use lectern_store::{
     pipeline::{Completion, JobFailure},
 };
 
-use crate::child::{self, ChildError, Launch, Reply, Request};
+use crate::child::{self, ChildError, Done, Feed, Launch, Reply, Request};
 
-/// Does [`JobKind::Probe`], [`JobKind::TranscodeSpan`] and [`JobKind::TranscodeAudio`].
+/// Does the jobs of [`WorkClass::FirstVideo`], [`WorkClass::Audio`] and [`WorkClass::BulkVideo`].
 #[derive(Debug, Clone)]
 pub struct TranscoderJobs {
     /// The database.
@@ -47,6 +50,10 @@ pub struct TranscoderJobs {
     pub protection: Protection,
 }
 
+fn unavailable(error: impl std::fmt::Display) -> JobFailure {
+    JobFailure::Unavailable(error.to_string())
+}
+
 fn retry(error: impl std::fmt::Display) -> JobFailure {
     JobFailure::Retry(error.to_string())
 }
@@ -56,23 +63,27 @@ fn fail(code: FailureCode, detail: impl std::fmt::Display) -> JobFailure {
 }
 
 fn child_failure(error: &ChildError) -> JobFailure {
-    if error.is_retryable() { retry(error) } else { fail(error.code(), error) }
+    match error {
+        ChildError::Store(_) => unavailable(error),
+        _ if error.is_retryable() => retry(error),
+        _ => fail(error.code(), error),
+    }
 }
 
 #[async_trait]
 impl Handler for TranscoderJobs {
-    fn kinds(&self) -> &'static [JobKind] {
-        &[JobKind::Probe, JobKind::TranscodeSpan, JobKind::TranscodeAudio]
+    fn classes(&self) -> &'static [WorkClass] {
+        &[WorkClass::FirstVideo, WorkClass::Audio, WorkClass::BulkVideo]
     }
 
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         let id = job.payload.asset();
         let asset = assets::find(&self.db, id)
             .await
-            .map_err(retry)?
+            .map_err(unavailable)?
             .ok_or_else(|| fail(FailureCode::Internal, "no such asset"))?;
         match job.payload {
-            JobPayload::Probe { .. } => self.probe(&asset, context).await,
+            JobPayload::Probe { .. } => self.probe(&asset, job, context).await,
             JobPayload::TranscodeSpan { span, .. } => {
                 let plan = asset.plan.as_ref().and_then(|plan| plan.video.clone());
                 let missing = || fail(FailureCode::Internal, format!("the plan has no span {span}"));
@@ -96,21 +107,52 @@ impl Handler for TranscoderJobs {
 }
 
 impl TranscoderJobs {
-    async fn source(&self, asset: AssetId) -> Result<LocalFile, JobFailure> {
-        self.objects
-            .local(&storage_key::source(asset))
-            .await
-            .map_err(retry)?
-            .ok_or_else(|| fail(FailureCode::Internal, "the source is not in the object store"))
+    /// Runs a request in a child. `request` gets the path under which the child finds the source: its place on this
+    /// machine's disk, or a file in `work` that holds what is fetched.
+    async fn run_child(
+        &self,
+        asset: AssetId,
+        launch: &Launch,
+        work: &Path,
+        request: impl FnOnce(PathBuf) -> Request,
+        context: &JobContext,
+    ) -> Result<Done, JobFailure> {
+        let key = storage_key::source(asset);
+        let size = self.objects.size(&key).await.map_err(unavailable)?;
+        let size =
+            size.ok_or_else(|| fail(FailureCode::Internal, "the source is not in the object store"))?;
+        let progress = |share| context.progress(share);
+        let done = if let Some(path) = self.objects.path(&key) {
+            child::run(launch, &request(path), progress, context.cancelled()).await
+        } else {
+            let mut feed =
+                Feed::create(self.objects.clone(), key, size, &work.join("source")).map_err(retry)?;
+            let request = request(feed.path().to_owned());
+            let done = child::run_fetching(launch, &request, &mut feed, progress, context.cancelled()).await;
+            tracing::debug!(
+                asset = %asset,
+                fetched_bytes = feed.fetched_bytes(),
+                of_bytes = size,
+                waited_ms = feed.waited().as_millis() as u64,
+                "read the source from its store"
+            );
+            done
+        };
+        done.map_err(|error| child_failure(&error))
     }
 
-    async fn probe(&self, asset: &Asset, context: &JobContext) -> Result<Completion, JobFailure> {
-        let source = self.source(asset.id).await?;
+    /// A folder for one attempt, removed when dropped.
+    async fn work_folder(&self, job: &Job) -> Result<tempfile::TempDir, JobFailure> {
+        tokio::fs::create_dir_all(&self.scratch).await.map_err(retry)?;
+        let prefix = format!("{}-{}-", job.id, job.attempt);
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(retry)
+    }
+
+    async fn probe(&self, asset: &Asset, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         let launch = Launch { limits: self.launch.limits.clone().for_probe(), ..self.launch.clone() };
-        let request = Request::Probe { source: source.path.clone() };
-        let done = child::run(&launch, &request, |share| context.progress(share), context.cancelled())
-            .await
-            .map_err(|error| child_failure(&error))?;
+        let work = self.work_folder(job).await?;
+        let request = |source| Request::Probe { source };
+        let done = self.run_child(asset.id, &launch, work.path(), request, context).await?;
         let Reply::Probed { info } = done.reply else {
             return Err(fail(FailureCode::Internal, "the child answered another question"));
         };
@@ -134,20 +176,16 @@ impl TranscoderJobs {
         context: &JobContext,
         request: impl FnOnce(PathBuf, PathBuf) -> Request,
     ) -> Result<Completion, JobFailure> {
-        let source = self.source(asset.id).await?;
-        tokio::fs::create_dir_all(&self.scratch).await.map_err(retry)?;
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{}-{}-", job.id, job.attempt))
-            .tempdir_in(&self.scratch)
-            .map_err(retry)?;
-        let request = request(source.path.clone(), folder.path().to_owned());
-        let done = child::run(&self.launch, &request, |share| context.progress(share), context.cancelled())
-            .await
-            .map_err(|error| child_failure(&error))?;
+        let work = self.work_folder(job).await?;
+        // Not the work folder itself: the child may write into its own, and must not write what it reads.
+        let folder = work.path().join("made");
+        tokio::fs::create_dir(&folder).await.map_err(retry)?;
+        let request = |source| request(source, folder.clone());
+        let done = self.run_child(asset.id, &self.launch, work.path(), request, context).await?;
         let Reply::Made { output } = done.reply else {
             return Err(fail(FailureCode::Internal, "the child answered another question"));
         };
-        self.store(asset.id, job, &output, folder.path()).await?;
+        self.store(asset.id, job, &output, &folder).await?;
         tracing::info!(
             asset = %asset.id,
             job = %job.id,
@@ -165,13 +203,16 @@ impl TranscoderJobs {
         asset: AssetId,
         job: &Job,
         output: &TranscodeOutput,
-        folder: &std::path::Path,
+        folder: &Path,
     ) -> Result<(), JobFailure> {
         let prefix = storage_key::work_attempt_prefix(asset, job.id, job.attempt);
         for track in &output.tracks {
             let segments = track.segments.iter().map(|segment| segment.file.as_str());
             for file in std::iter::once(track.init.as_str()).chain(segments) {
-                self.objects.put_file(&format!("{prefix}{file}"), &folder.join(file)).await.map_err(retry)?;
+                self.objects
+                    .put_file(&format!("{prefix}{file}"), &folder.join(file))
+                    .await
+                    .map_err(unavailable)?;
             }
         }
         Ok(())

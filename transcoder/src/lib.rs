@@ -6,8 +6,9 @@
 //! - [`child::main`] is the child's side, behind the hidden subcommand `media-child`.
 //! - `graph` is what the child does: plain synchronous functions from a path and a plan to files.
 //! - `sandbox` is what the child does to itself first.
+//! - `ranges` brings a source that lies elsewhere to the child, as far as the child reads it.
 //!
-//! What may not enter: databases, queues, object stores, keys. A source is a path, a result is files in a folder and
+//! What may not enter the child: databases, queues, object stores, keys. To it a source is a path, a result is files in a folder and
 //! a value that describes them. The parent never touches GStreamer.
 //!
 //! To add a kind of media work: a function in `graph`, a variant of [`child::Request`] and of [`child::Reply`], its
@@ -16,6 +17,7 @@
 pub mod child;
 mod graph;
 pub mod jobs;
+mod ranges;
 pub mod sample;
 mod sandbox;
 

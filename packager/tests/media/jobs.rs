@@ -17,11 +17,9 @@ use lectern_domain::{
 use lectern_packager::{jobs::PackagerJobs, planned::Part};
 use lectern_platform::{
     clock::{Clock as _, SystemClock, new_id},
-    events::AssetNews,
     objects::{DiskObjects, SharedObjects},
-    shutdown::Shutdown,
     vault::{MasterKeyVault, Vault},
-    worker::{Handler, Wakeups, Workers},
+    worker::{Capacity, Handler, Workers},
 };
 use lectern_store::{
     Db,
@@ -134,7 +132,7 @@ impl Server {
     async fn claim(&self) -> Option<Job> {
         let most = [JobKind::Probe, JobKind::TranscodeSpan, JobKind::TranscodeAudio];
         let owner = new_id(&SystemClock, ProcessId::generate);
-        jobs::claim(&self.db, owner, &most, SystemClock.now(), MINUTE).await.expect("asked")
+        lectern_store::testing::claim(&self.db, owner, &most, SystemClock.now(), MINUTE).await.expect("asked")
     }
 
     /// Does all jobs before packaging. Each reports what the media has for its part, after `change`.
@@ -178,21 +176,14 @@ impl Server {
 
     /// Runs the packager until the asset is ready or has failed.
     async fn package(&self) -> Asset {
-        let workers = Workers {
-            db: self.db.clone(),
-            clock: Arc::new(SystemClock),
-            process: new_id(&SystemClock, ProcessId::generate),
-            wakeups: Wakeups::default(),
-            news: AssetNews::default(),
-            shutdown: Shutdown::default(),
-        };
+        let workers = Workers::alone(self.db.clone(), Arc::new(SystemClock));
         let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
             db: self.db.clone(),
             objects: self.objects.clone(),
             vault: self.vault.clone(),
         });
         let mut news = workers.news.listen();
-        workers.start(&packager, 1);
+        workers.start(&packager, Capacity::slots(1));
         let ended = async {
             loop {
                 let asset = assets::find(&self.db, self.asset).await.expect("asked").expect("stored");

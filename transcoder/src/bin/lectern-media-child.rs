@@ -24,6 +24,8 @@ fn attempt(source: &Path, folder: &Path, secret: &Path, address: &str) -> ExitCo
     let parent = std::os::unix::process::parent_id();
     let say = |what: &str, worked: bool| println!("{what}: {}", if worked { "works" } else { "denied" });
     say("read the source", fs::read(source).is_ok());
+    say("write the source", fs::OpenOptions::new().write(true).open(source).is_ok());
+    say("remove the source", fs::remove_file(source).is_ok());
     say("write into the folder", fs::write(folder.join("segment"), b"bytes").is_ok());
     say("start a thread", std::thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok()));
     say("read a secret", fs::read(secret).is_ok());

@@ -2,7 +2,8 @@
 //!
 //! One request as a line of JSON on standard input; `progress` lines on standard output, then exactly one `done` or
 //! `failed` line; logs on standard error. Standard input stays open: when it closes the parent is gone, and the child
-//! ends itself.
+//! ends itself. Of a source that lies elsewhere the child asks for what it reads, with `need` and `release` lines, and
+//! the parent answers with `have` lines.
 
 mod run;
 mod serve;
@@ -17,7 +18,8 @@ use lectern_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use run::{ChildError, Launch, run};
+pub use crate::ranges::feed::Feed;
+pub use run::{ChildError, Launch, run, run_fetching};
 #[doc(hidden)]
 pub use serve::confine;
 pub use serve::main;
@@ -122,9 +124,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// These, with the time that probing may take: it reads an outline and decodes one frame.
+    /// These, with the time that probing may take: it reads an outline and decodes one frame. A recording that does not
+    /// say how long it is is read to its end, a gigabyte in about ten seconds.
     pub fn for_probe(self) -> Self {
-        Self { cpu_seconds: 60, wall: Duration::from_mins(2), ..self }
+        Self { cpu_seconds: 5 * 60, wall: Duration::from_mins(10), ..self }
     }
 
     /// For spans and audio tracks.
@@ -133,7 +136,7 @@ impl Limits {
             memory_bytes: 3 << 30,
             cpu_seconds: 4 * 3_600,
             file_bytes: 4 << 30,
-            wall: Duration::from_hours(2),
+            wall: Duration::from_mins(20),
             stall: Duration::from_secs(90),
             allow_without_landlock: false,
         }
@@ -145,13 +148,43 @@ impl Limits {
 struct Order {
     request: Request,
     limits: Limits,
+    /// Size of a source of which only what was asked for is there.
+    #[serde(default)]
+    fetched_bytes: Option<u64>,
+}
+
+/// A later line on the child's standard input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+enum Answer {
+    /// A range of the source is there, the beginning of what was needed in it.
+    Have { offset: u64, length: u64 },
 }
 
 /// A line on the child's standard output.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
-    Progress { done: f64 },
-    Done { reply: Reply, usage: Usage },
-    Failed { code: FailureCode, detail: String, usage: Usage },
+    Progress {
+        done: f64,
+    },
+    /// A range of the source that the child waits for.
+    Need {
+        offset: u64,
+        length: u64,
+    },
+    /// Whole blocks of the source that it will not read again without asking.
+    Release {
+        offset: u64,
+        length: u64,
+    },
+    Done {
+        reply: Reply,
+        usage: Usage,
+    },
+    Failed {
+        code: FailureCode,
+        detail: String,
+        usage: Usage,
+    },
 }

@@ -4,6 +4,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use lectern_domain::failure::{FailureCode, Fault};
@@ -13,10 +14,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Event, Limits, Order, Request};
+use super::{Answer, Done, Event, Feed, Limits, Order, Request};
+use crate::ranges::feed::FeedError;
 
 /// Bytes of standard error kept for the log.
 const STDERR_TAIL: usize = 8 << 10;
+/// How long a child may take to hear an answer. A thread of its own listens.
+const LISTEN_BOUND: Duration = Duration::from_secs(15);
 /// Longest line a child may send: a day of segments fits.
 const MAX_LINE: u64 = 64 << 20;
 /// Variables that reach the child: where plugins and libraries are, and GStreamer's own logging. Nothing secret.
@@ -59,6 +63,15 @@ pub enum ChildError {
         /// The end of what it wrote on standard error.
         stderr: String,
     },
+    /// The source could not be read from its store. Another attempt may succeed.
+    #[error("the store does not give the source: {0}")]
+    Store(String),
+    /// Its time was over, and most of it had gone into reading the source from its store. Another attempt may be faster.
+    #[error("{0}")]
+    Slow(String),
+    /// It asked for what no child in order asks for.
+    #[error("media child was ended: {0}")]
+    Refused(String),
     /// The caller no longer wanted it.
     #[error("cancelled")]
     Cancelled,
@@ -70,6 +83,15 @@ pub enum ChildError {
         /// The reason.
         source: std::io::Error,
     },
+}
+
+impl From<FeedError> for ChildError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Fetch { .. } => Self::Store(error.to_string()),
+            FeedError::Refused(detail) => Self::Refused(detail),
+        }
+    }
 }
 
 impl ChildError {
@@ -92,6 +114,27 @@ impl ChildError {
 pub async fn run(
     launch: &Launch,
     request: &Request,
+    on_progress: impl FnMut(f64) + Send,
+    cancel: &CancellationToken,
+) -> Result<Done, ChildError> {
+    converse(launch, request, None, on_progress, cancel).await
+}
+
+/// The same for a request whose source is [`Feed::path`]: what the child reads of it is fetched.
+pub async fn run_fetching(
+    launch: &Launch,
+    request: &Request,
+    feed: &mut Feed,
+    on_progress: impl FnMut(f64) + Send,
+    cancel: &CancellationToken,
+) -> Result<Done, ChildError> {
+    converse(launch, request, Some(feed), on_progress, cancel).await
+}
+
+async fn converse(
+    launch: &Launch,
+    request: &Request,
+    mut feed: Option<&mut Feed>,
     mut on_progress: impl FnMut(f64) + Send,
     cancel: &CancellationToken,
 ) -> Result<Done, ChildError> {
@@ -103,7 +146,11 @@ pub async fn run(
         return Err(failed(std::io::Error::other("a child without pipes")));
     };
     let tail = tokio::spawn(tail(stderr));
-    let order = Order { request: request.clone(), limits: launch.limits.clone() };
+    let order = Order {
+        request: request.clone(),
+        limits: launch.limits.clone(),
+        fetched_bytes: feed.as_ref().map(|feed| feed.size()),
+    };
     let mut line = serde_json::to_vec(&order).map_err(|error| failed(error.into()))?;
     line.push(b'\n');
 
@@ -125,6 +172,20 @@ pub async fn run(
                     on_progress(furthest);
                 }
                 Ok(Event::Progress { .. }) => {}
+                Ok(Event::Need { offset, length }) => {
+                    let feed = feed.as_mut().ok_or_else(nothing_to_fetch)?;
+                    let have = feed.need(offset, length).await?;
+                    let answer = Answer::Have { offset: have.start, length: have.end - have.start };
+                    let mut line = serde_json::to_vec(&answer).map_err(|error| failed(error.into()))?;
+                    line.push(b'\n');
+                    // A child that is gone is noticed when its output ends.
+                    if tokio::time::timeout(LISTEN_BOUND, stdin.write_all(&line)).await.is_err() {
+                        return Err(ChildError::Refused("it asks and does not listen".into()));
+                    }
+                }
+                Ok(Event::Release { offset, length }) => {
+                    feed.as_mut().ok_or_else(nothing_to_fetch)?.release(offset, length).await?;
+                }
                 Ok(event) => answer = Some(event),
                 Err(error) => tracing::warn!(%error, "unreadable line from the media child"),
             }
@@ -132,19 +193,17 @@ pub async fn run(
         // Closing standard input any earlier would tell the child that its parent is gone.
         let status = child.wait().await;
         drop(stdin);
-        (answer, status)
+        Ok((answer, status))
     };
     let ended = tokio::select! {
         () = cancel.cancelled() => Err(ChildError::Cancelled),
-        () = tokio::time::sleep(launch.limits.wall) => Err(ChildError::Failed {
-            code: FailureCode::SourceTimeLimit,
-            detail: format!("killed after {} s", launch.limits.wall.as_secs()),
-        }),
-        ended = conversation => Ok(ended),
+        () = tokio::time::sleep(launch.limits.wall) => Ok(None),
+        ended = conversation => ended.map(Some),
     };
     let (answer, status) = match ended {
-        Ok((answer, status)) => (answer, status.map_err(failed)?),
-        Err(error) => {
+        Ok(Some((answer, status))) => (answer, status.map_err(failed)?),
+        other => {
+            let error = other.err().unwrap_or_else(|| too_long(launch.limits.wall, feed.as_deref()));
             // Killed and reaped here, so that the work folder is quiet when the caller removes it.
             let _ = child.kill().await;
             return Err(error);
@@ -160,6 +219,22 @@ pub async fn run(
         }
         Some(Event::Failed { code, detail, .. }) => Err(ChildError::Failed { code, detail }),
         _ => Err(judge(status, stderr)),
+    }
+}
+
+fn nothing_to_fetch() -> ChildError {
+    ChildError::Refused("it asks for ranges of a source that it can read".into())
+}
+
+/// The bound on a child's time was reached. Where most of it went into fetching, the source is not to blame.
+fn too_long(wall: Duration, feed: Option<&Feed>) -> ChildError {
+    let fetching = feed.map_or(Duration::ZERO, Feed::waited);
+    let detail =
+        format!("killed after {} s, {} s of it spent on fetching", wall.as_secs(), fetching.as_secs());
+    if fetching > wall / 2 {
+        ChildError::Slow(detail)
+    } else {
+        ChildError::Failed { code: FailureCode::SourceTimeLimit, detail }
     }
 }
 

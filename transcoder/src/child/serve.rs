@@ -3,13 +3,16 @@
 use std::{
     fs::File,
     io::{BufRead, Read, Seek, SeekFrom, Write},
+    path::Path,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Event, Limits, Order, Reply, Request, Usage};
+use super::{Answer, Event, Limits, Order, Reply, Request, Usage};
 use crate::{
-    graph::{self, MediaFailure},
+    graph::{self, MediaFailure, SourceFile, patience::Patience},
+    ranges::held::{Ask, Ranges},
     sandbox,
 };
 use lectern_domain::failure::FailureCode;
@@ -51,11 +54,12 @@ fn serve() -> Result<(), String> {
     };
     sandbox::lock_in(source, folder.map(std::path::PathBuf::as_path), &order.limits)
         .map_err(|error| error.to_string())?;
-    end_with_parent()?;
+    let (file, ranges) = source_file(source, order.fetched_bytes)?;
+    listen(ranges)?;
     end_when_stuck(watched, &order.limits)?;
 
     let mut reporter = Reporter { furthest: 0.0, last: None };
-    let result = work(&order.request, &mut |done| reporter.report(done));
+    let result = work(&order.request, &file, &mut |done| reporter.report(done));
     let usage = own.usage();
     write_event(&match result {
         Ok(reply) => Event::Done { reply, usage },
@@ -66,32 +70,56 @@ fn serve() -> Result<(), String> {
     .map_err(|error| format!("standard output: {error}"))
 }
 
-fn work(request: &Request, progress: &mut dyn FnMut(f64)) -> Result<Reply, MediaFailure> {
+/// The source, and its ranges if they are fetched.
+fn source_file(path: &Path, fetched_bytes: Option<u64>) -> Result<(SourceFile, Option<Arc<Ranges>>), String> {
+    let Some(size) = fetched_bytes else { return Ok((SourceFile::Whole(path.to_owned()), None)) };
+    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let ask = |ask: &Ask| {
+        let event = match ask {
+            Ask::Need(range) => Event::Need { offset: range.start, length: range.end - range.start },
+            Ask::Release(range) => Event::Release { offset: range.start, length: range.end - range.start },
+        };
+        // A parent that no longer listens is noticed by the thread that listens to it.
+        let _ = write_event(&event);
+    };
+    let ranges = Arc::new(Ranges::new(file, size, ask));
+    Ok((SourceFile::Fetched(Arc::clone(&ranges)), Some(ranges)))
+}
+
+fn work(request: &Request, file: &SourceFile, progress: &mut dyn FnMut(f64)) -> Result<Reply, MediaFailure> {
     match request {
-        Request::Probe { source } => graph::probe(source).map(|info| Reply::Probed { info }),
-        Request::Decode { source } => graph::count(source, progress).map(|counted| Reply::Decoded {
+        Request::Probe { .. } => graph::probe(file).map(|info| Reply::Probed { info }),
+        Request::Decode { .. } => graph::count(file, progress).map(|counted| Reply::Decoded {
             buffers: counted.buffers,
             duration_ms: counted.duration_ns / 1_000_000,
         }),
-        Request::Span { source, info, plan, span, folder } => {
-            graph::transcode_span(source, info, plan, span, folder, progress)
+        Request::Span { info, plan, span, folder, .. } => {
+            graph::transcode_span(file, info, plan, span, folder, progress)
                 .map(|output| Reply::Made { output })
         }
-        Request::Audio { source, info, plan, folder } => {
-            graph::transcode_audio(source, info, plan, folder, progress).map(|output| Reply::Made { output })
+        Request::Audio { info, plan, folder, .. } => {
+            graph::transcode_audio(file, info, plan, folder, progress).map(|output| Reply::Made { output })
         }
     }
 }
 
-/// Ends this process when the parent's end of standard input closes. Unlike a parent-death signal this does not depend
-/// on which of the parent's threads started the child and whether that thread lives on.
-fn end_with_parent() -> Result<(), String> {
+/// Hears the parent's answers, and ends this process when the parent's end of standard input closes. Unlike a parent-death
+/// signal this does not depend on which of the parent's threads started the child and whether that thread lives on.
+fn listen(ranges: Option<Arc<Ranges>>) -> Result<(), String> {
     std::thread::Builder::new()
         .name("parent".into())
         .stack_size(64 << 10)
-        .spawn(|| {
-            let mut rest = [0u8; 16];
-            while matches!(std::io::stdin().read(&mut rest), Ok(read) if read > 0) {}
+        .spawn(move || {
+            let mut line = String::new();
+            while std::io::stdin().lock().read_line(&mut line).is_ok_and(|read| read > 0) {
+                match (serde_json::from_str(&line), &ranges) {
+                    (Ok(Answer::Have { offset, length }), Some(ranges)) => {
+                        ranges.arrived(&(offset..offset.saturating_add(length)));
+                    }
+                    other => eprintln!("unexpected answer {other:?}", other = other.0),
+                }
+                line.clear();
+            }
             end_now();
         })
         .map(|_| ())
@@ -102,13 +130,14 @@ fn end_with_parent() -> Result<(), String> {
 fn end_when_stuck(mut own: Own, limits: &Limits) -> Result<(), String> {
     let limits = limits.clone();
     let watch = move || {
-        let (mut pulse, mut since) = (graph::pulse(), Instant::now());
+        let (mut pulse, mut patience) = (graph::pulse(), Patience::new(limits.stall));
         loop {
             std::thread::sleep(limits.stall / 8);
             let now = graph::pulse();
             if now != pulse {
-                (pulse, since) = (now, Instant::now());
-            } else if since.elapsed() >= limits.stall {
+                pulse = now;
+                patience.renew();
+            } else if patience.is_over() {
                 let code = own.blame(FailureCode::SourceTimeLimit, &limits);
                 let detail = format!("nothing was decoded or encoded for {} s", limits.stall.as_secs());
                 let _ = write_event(&Event::Failed { code, detail, usage: own.usage() });

@@ -27,7 +27,9 @@ use super::{
     MediaFailure, OnProgress, Running, STALL,
     decode::{Chain, Decoding, Kind, presented},
     downmix::downmix,
-    element, measure,
+    element,
+    file::SourceFile,
+    measure,
     mux::{self, AccessUnit, Muxing},
     timeline,
 };
@@ -46,7 +48,7 @@ const SAMPLE_BYTES: usize = 4;
 
 /// Makes one audio track into `folder`.
 pub(crate) fn transcode_audio(
-    path: &Path,
+    file: &SourceFile,
     source: &SourceInfo,
     plan: &AudioPlan,
     folder: &Path,
@@ -61,8 +63,8 @@ pub(crate) fn transcode_audio(
     let convert = element("audioconvert")?;
     downmix(&convert);
     let after = vec![convert, element("audioresample")?];
-    let chain = Chain { threads: 1, unpadded: false, after, caps: raw };
-    let decoding = Decoding::open(path, Kind::Audio, plan.track, &chain)?;
+    let chain = Chain { threads: 1, unpadded: false, after, caps: raw, enter: None };
+    let decoding = Decoding::open(file, Kind::Audio, plan.track, &chain)?;
     decoding.play()?;
     let rate = u64::from(plan.sample_rate);
     let frame = SAMPLE_BYTES * plan.channels as usize;

@@ -1,10 +1,8 @@
 //! A look at a file's outline before any demuxer sees it: is an MP4 complete?
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::io::{Read, Seek, SeekFrom};
+
+use super::file::SourceFile;
 
 /// What the top level of an MP4 or MOV file says about its completeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +25,9 @@ const FIRST: [&[u8; 4]; 7] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wid
 const MAX_BOXES: usize = 10_000;
 
 /// Reads the outline (ISO/IEC 14496-12 4.2: 32-bit size and type, 64-bit size when the first is 1, to the end when 0).
-pub(super) fn outline(path: &Path) -> std::io::Result<Outline> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
+pub(super) fn outline(file: &SourceFile) -> std::io::Result<Outline> {
+    let length = file.size()?;
+    let mut file = file.open()?;
     let (mut at, mut index, mut fragmented, mut short) = (0u64, false, false, false);
     for count in 0..MAX_BOXES {
         if at >= length {
@@ -37,7 +35,7 @@ pub(super) fn outline(path: &Path) -> std::io::Result<Outline> {
         }
         file.seek(SeekFrom::Start(at))?;
         let mut header = [0u8; 16];
-        let got = read_some(&mut file, &mut header)?;
+        let got = read_some(&mut *file, &mut header)?;
         if got < 8 {
             if count == 0 {
                 return Ok(Outline::Other);
@@ -67,6 +65,10 @@ pub(super) fn outline(path: &Path) -> std::io::Result<Outline> {
             b"mdat" if !whole => short = true,
             _ => {}
         }
+        if index && fragmented {
+            // Nothing that follows changes this, and a long recording has thousands of fragments.
+            return Ok(Outline::Fragmented);
+        }
         at = at.saturating_add(size);
     }
     Ok(match (index, fragmented, short) {
@@ -77,7 +79,7 @@ pub(super) fn outline(path: &Path) -> std::io::Result<Outline> {
     })
 }
 
-fn read_some(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_some(file: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
         match file.read(&mut buffer[got..])? {
@@ -103,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, bytes).unwrap();
-        outline(&path).unwrap()
+        outline(&SourceFile::Whole(path)).unwrap()
     }
 
     #[test]

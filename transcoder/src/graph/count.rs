@@ -1,12 +1,11 @@
 //! Decodes a track to its end and counts what comes out: the proof that a package plays.
 
-use std::path::Path;
-
 use gstreamer as gst;
 
 use super::{
     MediaFailure, OnProgress,
     decode::{Chain, Decoding, Kind, presented},
+    file::SourceFile,
 };
 
 /// Decoded buffers of a file's first track (frames of video, blocks of sound) and how long they play.
@@ -19,20 +18,25 @@ pub(crate) struct Counted {
 }
 
 /// Counts the first video track, or the first audio track of a file without picture.
-pub(crate) fn count(path: &Path, progress: OnProgress<'_>) -> Result<Counted, MediaFailure> {
-    let (kind, caps) = match super::probe(path)?.video {
+pub(crate) fn count(file: &SourceFile, progress: OnProgress<'_>) -> Result<Counted, MediaFailure> {
+    let (kind, caps) = match super::probe(file)?.video {
         Some(_) => (Kind::Video, "video/x-raw"),
         None => (Kind::Audio, "audio/x-raw"),
     };
-    let counted = count_kind(path, kind, caps)?;
+    let counted = count_kind(file, kind, caps)?;
     progress(1.0);
     Ok(counted)
 }
 
-fn count_kind(path: &Path, kind: Kind, caps: &str) -> Result<Counted, MediaFailure> {
-    let chain =
-        Chain { threads: 0, unpadded: false, after: Vec::new(), caps: gst::Caps::builder(caps).build() };
-    let decoding = Decoding::open(path, kind, 0, &chain)?;
+fn count_kind(file: &SourceFile, kind: Kind, caps: &str) -> Result<Counted, MediaFailure> {
+    let chain = Chain {
+        threads: 0,
+        unpadded: false,
+        after: Vec::new(),
+        caps: gst::Caps::builder(caps).build(),
+        enter: None,
+    };
+    let decoding = Decoding::open(file, kind, 0, &chain)?;
     decoding.play()?;
     let (mut buffers, mut first, mut end) = (0, i64::MAX, i64::MIN);
     while let Some(sample) = decoding.next()? {

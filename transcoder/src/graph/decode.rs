@@ -1,11 +1,13 @@
-//! From a file to decoded buffers: `filesrc ! typefind ! parsebin`, the wanted track's decoder, an `appsink`.
+//! From a file to decoded buffers: `filesrc ! parsebin`, the wanted track's decoder, an `appsink`.
 //!
 //! Only the wanted track is decoded; the others end at the demuxer. Nothing here waits without an end.
 
 use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use gstreamer as gst;
@@ -18,6 +20,9 @@ use super::{
     MediaFailure, Running, STALL, beat, element,
     entry::{self, Entry, SharedEntry},
     faac,
+    file::SourceFile,
+    patience::Patience,
+    pulse,
 };
 
 /// How often a wait looks at the bus.
@@ -97,14 +102,30 @@ pub(super) struct Chain {
     pub(super) after: Vec<gst::Element>,
     /// What the sink accepts.
     pub(super) caps: gst::Caps,
+    /// Where the decoder enters the stream, for a source that cannot be sought in.
+    pub(super) enter: Option<Enter>,
+}
+
+/// Where a decoder enters a stream that is read from its beginning: at the first sync sample at or after a time. What
+/// comes before is read but not decoded, which costs a hundredth.
+#[derive(Debug, Clone)]
+pub(super) struct Enter {
+    /// The container, which decides what a timestamp means.
+    pub(super) container: String,
+    /// On the container's timeline, nanoseconds.
+    pub(super) at: i64,
 }
 
 impl Decoding {
-    /// Opens `path` and waits until the wanted track's first buffer is there or the source turns out to have none.
-    pub(super) fn open(path: &Path, kind: Kind, index: u32, chain: &Chain) -> Result<Self, MediaFailure> {
+    /// Opens `file` and waits until the wanted track's first buffer is there or the source turns out to have none.
+    pub(super) fn open(
+        file: &SourceFile,
+        kind: Kind,
+        index: u32,
+        chain: &Chain,
+    ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let source = element("filesrc")?;
-        source.set_property("location", path.as_os_str().to_string_lossy().as_ref());
+        let source = file.element()?;
         let parse = element("parsebin")?;
         let sink = gst_app::AppSink::builder()
             .caps(&chain.caps)
@@ -124,6 +145,7 @@ impl Decoding {
         gst::Element::link_many([&source, &parse])?;
         gst::Element::link_many(&elements)?;
         let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
+        let enter = chain.enter.clone();
 
         let opening = Arc::new(Mutex::new(Opening::default()));
         let shared = Arc::clone(&opening);
@@ -139,7 +161,7 @@ impl Decoding {
                 return;
             }
             match decoder(&caps, threads, unpadded, &shared)
-                .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head))
+                .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head, enter.as_ref()))
             {
                 Ok(entry) => {
                     opening.linked = true;
@@ -160,8 +182,13 @@ impl Decoding {
                 .error()
                 .unwrap_or_else(|| MediaFailure::internal("the decoding graph does not start"))
         })?;
-        let deadline = Instant::now() + STALL;
+        let (mut patience, mut seen) = (Patience::new(STALL), pulse());
         loop {
+            if seen != pulse() {
+                // Far into a source that is read from its beginning.
+                seen = pulse();
+                patience.renew();
+            }
             if let Some(failure) = decoding.error() {
                 return Err(failure);
             }
@@ -178,7 +205,7 @@ impl Decoding {
             if result.is_ok() && state == gst::State::Paused {
                 return Ok(decoding);
             }
-            if Instant::now() > deadline {
+            if patience.is_over() {
                 return Err(MediaFailure::new(
                     FailureCode::SourceTimeLimit,
                     format!("no decoded data within {} s of opening", STALL.as_secs()),
@@ -193,7 +220,7 @@ impl Decoding {
         if self.pipeline.0.seek_simple(flags, gst::ClockTime::from_nseconds(stream_ns)).is_err() {
             return Ok(false);
         }
-        let deadline = Instant::now() + STALL;
+        let patience = Patience::new(STALL);
         loop {
             if let Some(failure) = self.error() {
                 return Err(failure);
@@ -202,7 +229,7 @@ impl Decoding {
             if result.is_ok() {
                 return Ok(true);
             }
-            if Instant::now() > deadline {
+            if patience.is_over() {
                 return Err(MediaFailure::new(FailureCode::SourceTimeLimit, "seeking did not end"));
             }
         }
@@ -227,7 +254,7 @@ impl Decoding {
 
     /// The next decoded buffer, or none at the end of the source.
     pub(super) fn next(&self) -> Result<Option<gst::Sample>, MediaFailure> {
-        let deadline = Instant::now() + STALL;
+        let patience = Patience::new(STALL);
         loop {
             if let Some(sample) =
                 self.sink.try_pull_sample(gst::ClockTime::from_nseconds(POLL.as_nanos() as u64))
@@ -241,7 +268,7 @@ impl Decoding {
             if self.sink.is_eos() {
                 return Ok(None);
             }
-            if Instant::now() > deadline {
+            if patience.is_over() {
                 return Err(MediaFailure::new(
                     FailureCode::SourceTimeLimit,
                     format!("no decoded data for {} s", STALL.as_secs()),
@@ -326,6 +353,11 @@ impl Times {
         Some(Self { written: pts.nseconds() as i64, placed: signed_ns(segment.to_stream_time_full(pts)?) })
     }
 
+    /// The same so much later, nanoseconds.
+    pub(super) fn after(self, ns: i64) -> Self {
+        Self { written: self.written + ns, placed: self.placed + ns }
+    }
+
     /// The one that holds for a container. Matroska has no edit lists, and `matroskademux` of GStreamer 1.22 places its
     /// first packet at zero and the next ones as they are written.
     pub(super) fn on(self, container: &str) -> i64 {
@@ -376,16 +408,47 @@ fn decoder(
     Ok(Some(decoder))
 }
 
+/// Keeps packets from a decoder until it may enter.
+fn leave_out_before(decoder: &gst::Element, enter: &Enter) {
+    let Some(pad) = decoder.static_pad("sink") else { return };
+    let enter = enter.clone();
+    let entered = AtomicBool::new(false);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if entered.load(Ordering::Relaxed) {
+            return gst::PadProbeReturn::Ok;
+        }
+        beat();
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let sync = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let time = sync.then(|| time_of(pad, buffer)).flatten();
+        if time.is_some_and(|times| times.on(&enter.container) >= enter.at) {
+            entered.store(true, Ordering::Relaxed);
+            return gst::PadProbeReturn::Ok;
+        }
+        gst::PadProbeReturn::Drop
+    });
+}
+
+/// When a packet on a pad is presented.
+pub(super) fn time_of(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Times> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    Times::of(buffer.pts()?, event.segment().downcast_ref::<gst::ClockTime>()?)
+}
+
 fn link(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     decoder: Option<&gst::Element>,
     head: &gst::Element,
+    enter: Option<&Enter>,
 ) -> Result<Option<SharedEntry>, MediaFailure> {
     let first = decoder.unwrap_or(head);
     if let Some(decoder) = decoder {
         pipeline.add(decoder)?;
         decoder.link(head)?;
+    }
+    if let (Some(decoder), Some(enter)) = (decoder, enter) {
+        leave_out_before(decoder, enter);
     }
     let entry = decoder.map(entry::watch);
     let into =

@@ -1,4 +1,4 @@
-//! The media work itself: synchronous, from a path and a plan to files. Runs inside the sandboxed child.
+//! The media work itself: synchronous, from a source and a plan to files. Runs inside the sandboxed child.
 
 mod audio;
 mod container;
@@ -7,10 +7,13 @@ mod decode;
 mod downmix;
 mod entry;
 mod faac;
+mod file;
 mod ladder;
 mod measure;
 mod mux;
+pub(crate) mod patience;
 mod probe;
+mod range_src;
 mod retime;
 mod scale;
 mod span;
@@ -27,6 +30,7 @@ use lectern_domain::failure::FailureCode;
 
 pub(crate) use audio::transcode_audio;
 pub(crate) use count::count;
+pub(crate) use file::SourceFile;
 pub(crate) use probe::probe;
 pub(crate) use span::transcode_span;
 

@@ -1,11 +1,7 @@
 //! What a source is: container, tracks, codecs, sizes, times. Parses first, and lets a decoder loose on one frame only
 //! after the declared size has been accepted.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -17,10 +13,11 @@ use lectern_domain::{
 };
 
 use super::{
-    MediaFailure, Running, STALL,
+    MediaFailure, Running, STALL, beat,
     container::{Outline, outline},
-    decode::{Chain, Decoding, Kind, Times, decoder_for, kind_of, presented},
-    element,
+    decode::{Chain, Decoding, Kind, Times, decoder_for, kind_of, presented, time_of},
+    file::SourceFile,
+    patience::Patience,
     span::raw_video,
 };
 
@@ -39,21 +36,27 @@ struct Stream {
     times: Vec<Times>,
     /// Packets that came without a time.
     untimed: usize,
+    /// Where the last of its packets so far ends.
+    end: Option<Times>,
 }
 
 #[derive(Default)]
 struct Parsing {
     streams: Vec<Stream>,
+    /// Packets of all streams. `parsebin` lets the first one through when it has shown every stream; it never says that
+    /// there are no more pads.
     packets: usize,
-    complete: bool,
+    /// What the demuxer said of the duration when the first packet came. The one for Matroska corrects itself while it
+    /// reads: later it depends on how far it has come.
+    first_said: Option<u64>,
 }
 
-/// Examines the file at `path`.
-pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
-    if std::fs::metadata(path)?.len() == 0 {
+/// Examines a source.
+pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
+    if file.size()? == 0 {
         return Err(MediaFailure::new(FailureCode::SourceEmpty, "expected bytes, found none"));
     }
-    let outline = outline(path)?;
+    let outline = outline(file)?;
     match outline {
         Outline::IndexMissing => {
             return Err(MediaFailure::new(FailureCode::SourceTruncated, "an MP4 without a complete moov"));
@@ -63,7 +66,7 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
         }
         Outline::Other | Outline::Complete | Outline::Fragmented => {}
     }
-    let parsed = parse(path)?;
+    let parsed = parse(file)?;
     // A file can look like media at its start and yet hold no stream that anything understands.
     if parsed.video.is_none() && parsed.audio.is_empty() {
         return Err(MediaFailure::new(
@@ -74,7 +77,7 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
     let mut start = parsed.audio.iter().map(|found| found.start).min();
     let mut video = None;
     if let Some(found) = parsed.video {
-        let (track, first) = first_frame(path, &found, &parsed.container)?;
+        let (track, first) = first_frame(file, &found, &parsed.container)?;
         start = Some(start.map_or(first, |start| start.min(first)));
         video = Some(track);
     }
@@ -95,10 +98,13 @@ pub(crate) fn probe(path: &Path) -> Result<SourceInfo, MediaFailure> {
         _ => false,
     };
     Ok(SourceInfo {
-        duration_ns: parsed.duration_ns.map(|duration| match parsed.container.as_str() {
+        duration_ns: parsed.length.map(|length| match (length, parsed.container.as_str()) {
+            (Length::EndsAt(end), _) => end.saturating_sub(start_ns),
             // Counted from the zero of its timeline; elsewhere it is the length of what is there.
-            "video/quicktime" | "video/x-matroska" | "video/webm" => duration.saturating_sub(start_ns),
-            _ => duration,
+            (Length::Declared(length), "video/quicktime" | "video/x-matroska" | "video/webm") => {
+                length.saturating_sub(start_ns)
+            }
+            (Length::Declared(length), _) => length,
         }),
         container: parsed.container,
         start_ns,
@@ -121,19 +127,26 @@ struct FoundAudio {
     start: i64,
 }
 
+/// How long a source is, nanoseconds.
+enum Length {
+    /// As its demuxer says.
+    Declared(u64),
+    /// It was read to its end, which is there on its timeline.
+    EndsAt(u64),
+}
+
 struct Parsed {
     container: String,
-    duration_ns: Option<u64>,
+    length: Option<Length>,
     video: Option<FoundVideo>,
     audio: Vec<FoundAudio>,
 }
 
 /// Demultiplexes and parses the beginning without decoding anything.
-fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
+fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
     let pipeline = gst::Pipeline::new();
-    let source = element("filesrc")?;
-    source.set_property("location", path.as_os_str().to_string_lossy().as_ref());
-    let parsebin = element("parsebin")?;
+    let source = file.element()?;
+    let parsebin = super::element("parsebin")?;
     pipeline.add_many([&source, &parsebin])?;
     source.link(&parsebin)?;
     let parsing = Arc::new(Mutex::new(Parsing::default()));
@@ -142,10 +155,6 @@ fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
         let Some(pipeline) = weak.upgrade() else { return };
         watch(&pipeline, pad, &shared);
     });
-    let shared = Arc::clone(&parsing);
-    parsebin.connect_no_more_pads(move |_| {
-        shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
-    });
     let running = Running(pipeline);
     if running.0.set_state(gst::State::Playing).is_err() {
         return Err(running
@@ -153,8 +162,23 @@ fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
             .unwrap_or_else(|| MediaFailure::internal("the parsing graph does not start")));
     }
     let bus = running.0.bus().ok_or_else(|| MediaFailure::internal("a pipeline without a bus"))?;
-    let deadline = Instant::now() + STALL;
-    let mut ended = false;
+    let mut patience = Patience::new(STALL);
+    let (mut ended, mut packets) = (false, 0);
+    // A recording that was written as it came (a browser's WebM) says nowhere how long it is: it is read to its end.
+    let mut said = None;
+    let container = || {
+        let typefind = parsebin.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("typefind"));
+        typefind
+            .and_then(|typefind| typefind.property::<Option<gst::Caps>>("caps"))
+            .and_then(|caps| caps.structure(0).map(|structure| structure.name().to_string()))
+            .unwrap_or_default()
+    };
+    let duration = || match container().as_str() {
+        "video/x-matroska" | "video/webm" => {
+            parsing.lock().unwrap_or_else(PoisonError::into_inner).first_said
+        }
+        _ => asked(running.0.query_duration()),
+    };
     loop {
         let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
         if let Some(message) = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(5), &kinds) {
@@ -164,29 +188,36 @@ fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
             }
         }
         let seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = seen.complete
+        let ready = seen.packets > 0
             && seen.streams.iter().all(|stream| {
                 let wanted = if stream.kind == Some(Kind::Video) { LOOKED_AT } else { 1 };
                 stream.kind.is_none() || stream.times.len() >= wanted
             });
-        if ended || ready || seen.packets > MAX_PACKETS {
-            break;
+        let enough = ready || seen.packets > MAX_PACKETS;
+        if seen.packets > packets {
+            packets = seen.packets;
+            patience.renew();
         }
         drop(seen);
-        if Instant::now() > deadline {
+        if ended || enough && *said.get_or_insert_with(|| duration().is_some()) {
+            break;
+        }
+        if patience.is_over() {
             return Err(MediaFailure::new(
                 FailureCode::SourceTimeLimit,
                 format!("the outline was not complete after {} s", STALL.as_secs()),
             ));
         }
     }
-    let typefind = parsebin.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("typefind"));
-    let container = typefind
-        .and_then(|typefind| typefind.property::<Option<gst::Caps>>("caps"))
-        .and_then(|caps| caps.structure(0).map(|structure| structure.name().to_string()))
-        .unwrap_or_default();
-    let duration_ns = running.0.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
+    let (container, declared) = (container(), duration());
     let seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
+    let ends = seen.streams.iter().filter(|stream| stream.kind.is_some()).filter_map(|stream| stream.end);
+    let end = ends.map(|end| end.on(&container).max(0) as u64).max().filter(|_| ended);
+    let length = match (declared, end) {
+        (Some(declared), _) if said != Some(false) => Some(Length::Declared(declared)),
+        (_, Some(end)) => Some(Length::EndsAt(end)),
+        (declared, None) => declared.map(Length::Declared),
+    };
     let (mut video, mut audio) = (None, Vec::new());
     for stream in &seen.streams {
         let Some(caps) = stream.pad.current_caps() else { continue };
@@ -199,7 +230,12 @@ fn parse(path: &Path) -> Result<Parsed, MediaFailure> {
         }
     }
     drop(seen);
-    Ok(Parsed { container, duration_ns, video, audio })
+    Ok(Parsed { container, length, video, audio })
+}
+
+/// A duration that says something, nanoseconds.
+fn asked(length: Option<gst::ClockTime>) -> Option<u64> {
+    length.map(gst::ClockTime::nseconds).filter(|length| *length > 0)
 }
 
 /// Ends a parsed stream in a sink and notes the times of its packets.
@@ -207,21 +243,28 @@ fn watch(pipeline: &gst::Pipeline, pad: &gst::Pad, parsing: &Arc<Mutex<Parsing>>
     let kind = pad.current_caps().or_else(|| Some(pad.query_caps(None))).and_then(|caps| kind_of(&caps));
     let mut seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
     let position = seen.streams.len();
-    seen.streams.push(Stream { pad: pad.clone(), kind, times: Vec::new(), untimed: 0 });
+    seen.streams.push(Stream { pad: pad.clone(), kind, times: Vec::new(), untimed: 0, end: None });
     drop(seen);
     let shared = Arc::clone(parsing);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.packets == 0 {
+            seen.first_said = asked(pad.query_duration());
+        }
         seen.packets += 1;
-        if seen.streams[position].times.len() < LOOKED_AT {
-            let time = info.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| {
-                let event = pad.sticky_event::<gst::event::Segment>(0)?;
-                let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
-                Times::of(pts, &segment)
-            });
-            let stream = &mut seen.streams[position];
+        beat();
+        let time = info.buffer().and_then(|buffer| time_of(pad, buffer));
+        let lasts = info.buffer().and_then(|buffer| buffer.duration()).map_or(0, gst::ClockTime::nseconds);
+        let stream = &mut seen.streams[position];
+        if stream.times.len() < LOOKED_AT {
             stream.untimed += usize::from(time.is_none());
             stream.times.extend(time);
+        }
+        // Packets come in decode order: the last one need not be the latest.
+        if let Some(end) = time.map(|time| time.after(lasts as i64))
+            && stream.end.is_none_or(|before| before.on("") < end.on(""))
+        {
+            stream.end = Some(end);
         }
         gst::PadProbeReturn::Ok
     });
@@ -335,12 +378,16 @@ fn upright_by(method: gst_video::VideoOrientationMethod) -> Orientation {
 
 /// Decodes one frame, after its declared size has been accepted, and describes the track by it. Also returns the
 /// frame's time on the container's timeline.
-fn first_frame(path: &Path, found: &FoundVideo, container: &str) -> Result<(VideoTrack, i64), MediaFailure> {
+fn first_frame(
+    file: &SourceFile,
+    found: &FoundVideo,
+    container: &str,
+) -> Result<(VideoTrack, i64), MediaFailure> {
     let structure = found.caps.structure(0).ok_or_else(|| MediaFailure::internal("a stream without caps"))?;
     let side = |field: &str| structure.get::<i32>(field).unwrap_or(0).max(0) as u32;
     accept(side("width"), side("height"))?;
-    let chain = Chain { threads: 1, unpadded: false, after: Vec::new(), caps: raw_video() };
-    let decoding = Decoding::open(path, Kind::Video, 0, &chain)?;
+    let chain = Chain { threads: 1, unpadded: false, after: Vec::new(), caps: raw_video(), enter: None };
+    let decoding = Decoding::open(file, Kind::Video, 0, &chain)?;
     decoding.play()?;
     let Some(sample) = decoding.next()? else {
         return Err(MediaFailure::new(FailureCode::SourceCorrupt, "expected frames, none could be decoded"));

@@ -18,8 +18,9 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, OnProgress,
-    decode::{Chain, Decoding, Kind, presented},
+    decode::{Chain, Decoding, Enter, Kind, presented},
     element,
+    file::SourceFile,
     ladder::{COLORIMETRY, Ladder, Settings},
     timeline,
 };
@@ -30,7 +31,7 @@ const DECODER_THREADS: i32 = 1;
 
 /// Makes every rung of `span` into `folder`.
 pub(crate) fn transcode_span(
-    path: &Path,
+    file: &SourceFile,
     source: &SourceInfo,
     plan: &VideoPlan,
     span: &Span,
@@ -44,7 +45,7 @@ pub(crate) fn transcode_span(
     let end = span.end_ns.map(|end| timeline::to_ticks(end as i64, scale));
     let until = span.end_ns.or(source.duration_ns).unwrap_or(0);
 
-    let (decoding, first) = open_at(path, source, track, span, start, scale)?;
+    let (decoding, first) = open_at(file, source, track, span, start, scale)?;
     let mut ladder = Ladder::start(&Settings {
         rungs: &plan.rungs,
         preset: &plan.preset,
@@ -97,16 +98,17 @@ pub(crate) fn transcode_span(
 /// Opens the source where the span begins and returns its first decoded frame.
 ///
 /// A seek that lands after the start is repeated further back: an index may point at decode times, and a frame lost
-/// at a seam would be lost for ever.
+/// at a seam would be lost for ever. A source that cannot be sought in, or not far enough back, is read from its beginning and decoded from a little
+/// before the span.
 fn open_at(
-    path: &Path,
+    file: &SourceFile,
     source: &SourceInfo,
     track: &VideoTrack,
     span: &Span,
     start: i64,
     scale: u32,
 ) -> Result<(Decoding, Option<gst::Sample>), MediaFailure> {
-    let open = || -> Result<Decoding, MediaFailure> {
+    let open = |enter: Option<i64>| -> Result<Decoding, MediaFailure> {
         let chain = Chain {
             threads: DECODER_THREADS,
             unpadded: track.interlaced,
@@ -115,14 +117,18 @@ fn open_at(
                 .format(gst_video::VideoFormat::I420)
                 .field("colorimetry", COLORIMETRY)
                 .build(),
+            enter: enter.map(|at| Enter { container: source.container.clone(), at }),
         };
-        Decoding::open(path, Kind::Video, 0, &chain)
+        Decoding::open(file, Kind::Video, 0, &chain)
     };
-    let mut decoding = open()?;
-    if span.start_ns == 0 || !source.seekable {
-        decoding.play()?;
-        let first = decoding.next()?;
-        if first.is_none() && span.start_ns == 0 {
+    let enough = |decoding: &Decoding, first: Option<&gst::Sample>| {
+        let landed = first.and_then(|sample| frame_time(sample, source, scale));
+        (landed.is_some_and(|ticks| ticks <= start), decoding.entry().filter(|entry| !entry.whole))
+    };
+    let mut decoding = open(None)?;
+    if span.start_ns == 0 {
+        let (decoding, first) = first_of(decoding)?;
+        if first.is_none() {
             return Err(MediaFailure::new(
                 FailureCode::SourceCorrupt,
                 "expected frames, none could be decoded",
@@ -137,14 +143,11 @@ fn open_at(
     let mut further = [SECOND_NS, 10 * SECOND_NS, 60 * SECOND_NS].into_iter();
     // Time of a sync sample that decoding cannot begin with.
     let mut broken_at = None;
-    while decoding.seek(target)? {
+    while source.seekable && decoding.seek(target)? {
         decoding.play()?;
         let first = decoding.next()?;
-        let landed = first.as_ref().and_then(|sample| frame_time(sample, source, scale));
-        if landed.is_some_and(|ticks| ticks <= start) {
-            let entry =
-                decoding.entry().filter(|entry| !entry.whole).map(|entry| entry.times.on(&source.container));
-            match (entry, broken_at) {
+        if let (true, broken) = enough(&decoding, first.as_ref()) {
+            match (broken.map(|entry| entry.times.on(&source.container)), broken_at) {
                 // One sync sample earlier is enough: from the next one on, pictures are whole.
                 (Some(at), None) => broken_at = Some(at),
                 (Some(at), Some(broken)) if at >= broken => {}
@@ -161,10 +164,25 @@ fn open_at(
         target = wanted.saturating_sub(back);
         if first.is_none() {
             // The source ends before this span, or the seek went past its end.
-            decoding = open()?;
+            decoding = open(None)?;
         }
     }
-    decoding = open()?;
+    // From further back, pictures are whole by the time of the span whatever sync sample decoding began with.
+    for (lead, whole) in [(10 * SECOND_NS, true), (60 * SECOND_NS, false)] {
+        let at = (span.start_ns + source.start_ns) as i64 - lead as i64;
+        // A decoder that got nothing, because there is no sync sample between here and the end, reports damage.
+        let Ok((decoding, first)) = open(Some(at)).and_then(first_of) else { continue };
+        if let (true, broken) = enough(&decoding, first.as_ref())
+            && (broken.is_none() || !whole)
+        {
+            return Ok((decoding, first));
+        }
+    }
+    first_of(open(None)?)
+}
+
+/// The first frame that comes out of a source.
+fn first_of(decoding: Decoding) -> Result<(Decoding, Option<gst::Sample>), MediaFailure> {
     decoding.play()?;
     let first = decoding.next()?;
     Ok((decoding, first))

@@ -4,10 +4,14 @@
 //! `sources`; a way to break: a line in `hostile`.
 
 mod child;
+mod cost;
 mod fixtures;
 mod hostile;
+mod liars;
 mod oracle;
+mod ranges;
 mod sandbox;
 mod sources;
 mod spans;
+mod store;
 mod sync;

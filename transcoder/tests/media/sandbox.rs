@@ -34,10 +34,15 @@ fn a_taken_over_child_gets_nowhere() {
     let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let secret = outside.path().join("secret");
     std::fs::write(&secret, "the master key").unwrap();
+    // Where a source that is fetched lies: beside the folder that the child writes.
+    let source = inside.path().join("source");
+    std::fs::write(&source, "what was fetched").unwrap();
+    let made = inside.path().join("made");
+    std::fs::create_dir(&made).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lectern-media-child"))
         .arg("attempt")
-        .args([plain().as_path(), inside.path(), secret.as_path()])
+        .args([source.as_path(), made.as_path(), secret.as_path()])
         .arg(listener.local_addr().unwrap().to_string())
         .output()
         .unwrap();
@@ -47,6 +52,8 @@ fn a_taken_over_child_gets_nowhere() {
     let found: Vec<&str> = text.lines().collect();
     let expected = [
         "read the source: works",
+        "write the source: denied",
+        "remove the source: denied",
         "write into the folder: works",
         "start a thread: works",
         "read a secret: denied",
@@ -89,6 +96,9 @@ fn it_ends_when_its_parent_does() {
 #[test]
 fn limits_end_it_with_a_reason() {
     let (request, _folder) = long_span();
+    // A broker gives a delivery to another worker after half an hour.
+    assert!(Limits::transcode().wall <= Duration::from_mins(20));
+    assert!(Limits::transcode().for_probe().wall <= Duration::from_mins(20));
     let short = Limits { wall: Duration::from_millis(900), ..Limits::transcode() };
     assert_eq!(ask(&request, short).unwrap_err().code(), FailureCode::SourceTimeLimit);
     let busy = Limits { cpu_seconds: 1, ..Limits::transcode() };

@@ -32,12 +32,18 @@ fn cutting_elsewhere_gives_the_same_frames() {
         ("variable frame rate", ffmpeg(&format!("{picture} {tone} {vfr}"), "mp4")),
         ("HEVC with open GOPs", ffmpeg(&format!("{picture} {hevc}"), "mp4")),
         ("Matroska", ffmpeg(&format!("{picture} {tone} {off_grid}"), "mkv")),
+        ("MPEG-TS", ffmpeg(&format!("{picture} {tone} {off_grid}"), "ts")),
+        ("MPEG-TS with open GOPs", ffmpeg(&format!("{picture} {tone} {open}"), "ts")),
+        ("AVI", ffmpeg(&format!("{picture} {tone} -c:v mpeg4 -q:v 3 -g 47 -c:a libmp3lame"), "avi")),
+        ("MPEG-2", ffmpeg(&format!("{picture} -c:v mpeg2video -q:v 3 -bf 2 -g 47"), "mpg")),
+        ("a recording without a length", ffmpeg(&format!("{picture} {tone} {off_grid} -live 1"), "mkv")),
         ("intra only", ffmpeg(&format!("{picture} {H264} -g 1"), "mp4")),
     ];
     for (what, source) in sources {
         let whole = make(&source, &cut(60_000)).unwrap();
         assert_eq!(whole.plan.video.as_ref().unwrap().spans.len(), 1);
-        let parts = make(&source, &cut(2_000)).unwrap();
+        // A segment each, also where spans are four times as long.
+        let parts = make(&source, &cut(500)).unwrap();
         assert!(parts.plan.video.as_ref().unwrap().spans.len() >= 3, "{what}");
         for rung in whole.rungs() {
             assert_eq!(frames(&whole, &rung), frames(&parts, &rung), "{what} {rung}");
