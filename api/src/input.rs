@@ -109,6 +109,17 @@ where
     Option::deserialize(deserializer).map(Some)
 }
 
+/// The same for a time (RFC 3339).
+#[expect(clippy::option_option, reason = "absent, null and a value are three different wishes")]
+pub(crate) fn nullable_time<'de, D>(
+    deserializer: D,
+) -> Result<Option<Option<lectern_domain::Timestamp>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    time::serde::rfc3339::option::deserialize(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,6 +59,8 @@ pub(crate) struct LessonView {
     order_index: i64,
     published_status: PublishedStatus,
     body: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    release_at: Option<Timestamp>,
     asset_id: Option<AssetId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     asset: Option<LessonAssetView>,
@@ -78,6 +80,7 @@ impl From<Lesson> for LessonView {
             order_index: lesson.order_index,
             published_status: lesson.published_status,
             body: lesson.body,
+            release_at: lesson.release_at,
             asset_id: lesson.asset.as_ref().map(|asset| asset.id),
             asset: lesson.asset.map(Into::into),
             created_at: lesson.created_at,
@@ -86,9 +89,10 @@ impl From<Lesson> for LessonView {
     }
 }
 
-/// Whether the caller may know of a lesson: published in a published course, or theirs to teach.
-pub(crate) fn may_see(lesson: &Lesson, caller: Option<Caller>) -> bool {
+/// Whether the caller may know of a lesson: published in a published course and released, or theirs to teach.
+pub(crate) fn may_see(lesson: &Lesson, caller: Option<Caller>, now: Timestamp) -> bool {
     let published = lesson.published_status == PublishedStatus::Published
+        && lesson.release_at.is_none_or(|at| at <= now)
         && lesson.course_status == PublishedStatus::Published;
     published || is_staff(caller, lesson.owner)
 }
@@ -101,7 +105,7 @@ pub(crate) async fn visible(
 ) -> Result<Lesson, Problem> {
     lessons::get(&state.db, caller.map(|caller| caller.user), id)
         .await?
-        .filter(|lesson| may_see(lesson, caller))
+        .filter(|lesson| may_see(lesson, caller, state.clock.now()))
         .ok_or_else(|| Problem::not_found("lesson"))
 }
 
@@ -121,7 +125,8 @@ pub(crate) async fn list(
     PathId(course): PathId<CourseId>,
 ) -> Result<Json<LessonList>, Problem> {
     let drafts_too = is_staff(caller, courses::visible(&state, caller, course).await?.owner);
-    let found = lessons::list(&state.db, caller.map(|caller| caller.user), course, drafts_too).await?;
+    let now = state.clock.now();
+    let found = lessons::list(&state.db, caller.map(|caller| caller.user), course, drafts_too, now).await?;
     Ok(Json(LessonList { items: found.into_iter().map(Into::into).collect() }))
 }
 
@@ -133,6 +138,8 @@ pub(crate) struct Draft {
     order_index: Option<i64>,
     published_status: Option<PublishedStatus>,
     body: Option<String>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    release_at: Option<Timestamp>,
 }
 
 pub(crate) async fn create(
@@ -150,6 +157,7 @@ pub(crate) async fn create(
         order_index: draft.order_index.map(order_index).transpose()?,
         published_status: draft.published_status.unwrap_or(PublishedStatus::Draft),
         body: body(draft.body.unwrap_or_default())?,
+        release_at: draft.release_at,
     };
     let id = lesson.id;
     let mut tx = state.db.begin().await?;
@@ -199,6 +207,9 @@ pub(crate) struct Edit {
     #[expect(clippy::option_option, reason = "absent, null and a value are three different wishes")]
     #[serde(default, deserialize_with = "input::nullable")]
     asset_id: Option<Option<AssetId>>,
+    #[expect(clippy::option_option, reason = "absent, null and a value are three different wishes")]
+    #[serde(default, deserialize_with = "input::nullable_time")]
+    release_at: Option<Option<Timestamp>>,
 }
 
 pub(crate) async fn change(
@@ -215,6 +226,7 @@ pub(crate) async fn change(
         order_index: edit.order_index.map(order_index).transpose()?,
         published_status: edit.published_status,
         body: edit.body.map(body).transpose()?,
+        release_at: edit.release_at,
     };
     let now = state.clock.now();
     let current = lesson.asset.as_ref().map(|asset| asset.id);

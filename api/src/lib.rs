@@ -14,6 +14,7 @@
 //! in and registering count by the client's address.
 
 mod accounts;
+pub mod admin;
 mod asset_events;
 mod assets;
 mod auth;

@@ -6,7 +6,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use crate::{ApiState, assets, auth, courses, enrollments, lessons, progress};
+use crate::{ApiState, admin, assets, auth, courses, enrollments, lessons, progress};
 
 /// A method, a path, and what answers there.
 pub(crate) struct Route {
@@ -49,5 +49,11 @@ pub(crate) fn table() -> Vec<Route> {
         GET    "/api/v1/assets/{asset_id}/events" => assets::events;
         POST   "/api/v1/assets/{asset_id}/retry" => assets::retry;
         DELETE "/api/v1/assets/{asset_id}" => assets::delete;
+        GET    "/api/v1/admin/jobs" => admin::list_jobs;
+        GET    "/api/v1/admin/jobs/{job_id}" => admin::get_job;
+        POST   "/api/v1/admin/jobs/{job_id}/retry" => admin::retry_job;
+        POST   "/api/v1/admin/jobs/{job_id}/cancel" => admin::cancel_job;
+        GET    "/api/v1/admin/workers" => admin::list_workers;
+        POST   "/api/v1/admin/workers/{process_id}/drain" => admin::drain_worker;
     }
 }

@@ -6,9 +6,9 @@ use lectern_api::route_list;
 use lectern_domain::{
     account::Role,
     failure::FailureCode,
-    ids::{AssetId, CourseId, LessonId},
+    ids::{AssetId, CourseId, JobId, LessonId},
 };
-use lectern_store::testing::on_both_engines;
+use lectern_store::{jobs, testing::on_both_engines};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ enum Body {
     Lesson,
     Title,
     Progress,
+    Drain,
 }
 
 struct Row {
@@ -97,8 +98,17 @@ const TABLE: &[Row] = &[
         [401, 404, 404, 404, 202, 202],
     ),
     row("DELETE", "/api/v1/assets/{asset_id}", Body::None, [401, 403, 403, 403, 204, 204], HIDDEN_204),
+    same("GET", "/api/v1/admin/jobs", Body::None, ADMIN_200),
+    same("GET", "/api/v1/admin/jobs/{job_id}", Body::None, ADMIN_200),
+    // The failed probe of the asset.
+    same("POST", "/api/v1/admin/jobs/{job_id}/retry", Body::None, [401, 403, 403, 403, 403, 202]),
+    same("POST", "/api/v1/admin/jobs/{job_id}/cancel", Body::None, [401, 403, 403, 403, 403, 409]),
+    same("GET", "/api/v1/admin/workers", Body::None, ADMIN_200),
+    // One that is not there.
+    same("POST", "/api/v1/admin/workers/{process_id}/drain", Body::Drain, [401, 403, 403, 403, 403, 404]),
 ];
 
+const ADMIN_200: Expected = [401, 403, 403, 403, 403, 200];
 const HIDDEN_200: Expected = [401, 404, 404, 404, 200, 200];
 const HIDDEN_204: Expected = [401, 404, 404, 404, 204, 204];
 
@@ -129,6 +139,7 @@ struct World {
     course: CourseId,
     lesson: LessonId,
     asset: AssetId,
+    job: JobId,
 }
 
 /// A course of the owner with one lesson, whose asset failed for a reason that may pass, and one learner.
@@ -142,7 +153,8 @@ async fn world(server: &Server, people: &People, published: bool) -> World {
         let change = json!({ "published_status": "draft" });
         server.patch(&format!("/api/v1/courses/{course}"), owner, change).await.expect(200);
     }
-    World { course, lesson, asset }
+    let job = jobs::of_asset(&server.db, asset).await.unwrap()[0].id;
+    World { course, lesson, asset, job }
 }
 
 async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
@@ -166,6 +178,7 @@ async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
         Body::Lesson => json!({ "title": "Another lesson", "type": "text" }),
         Body::Title => json!({ "title": "Another title" }),
         Body::Progress => json!({ "position_ms": 1_000 }),
+        Body::Drain => json!({ "drain": true }),
     })
 }
 
@@ -199,6 +212,8 @@ async fn every_route_answers_every_caller_as_the_table_says() {
                         .replace("{course_id}", &world.course.to_string())
                         .replace("{lesson_id}", &world.lesson.to_string())
                         .replace("{asset_id}", &world.asset.to_string())
+                        .replace("{job_id}", &world.job.to_string())
+                        .replace("{process_id}", "prc_018f2f3a5c7b7cc3a1b2c3d4e5f60718")
                         .replace("{user_id}", &people.enrolled().id.to_string());
                     let token = caller.as_ref().map(|person| person.token.as_str());
                     let body = body(&server, row.body, unique).await;

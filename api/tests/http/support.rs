@@ -22,7 +22,6 @@ use lectern_store::{
     Db,
     accounts::{self, User},
     assets::NewAsset,
-    jobs,
     pipeline::{self, JobFailure},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -243,8 +242,10 @@ impl Server {
         // Probes that other assets still wait for are none of ours.
         let job = loop {
             let kinds = [JobKind::Probe];
-            let job =
-                jobs::claim(&self.db, process, &kinds, now, lease).await.unwrap().expect("a queued probe");
+            let job = lectern_store::testing::claim(&self.db, process, &kinds, now, lease)
+                .await
+                .unwrap()
+                .expect("a queued probe");
             if job.payload.asset() == asset {
                 break job;
             }

@@ -32,7 +32,7 @@ use lectern_store::{
     accounts::{self, User},
     assets::NewAsset,
     courses::{self, NewCourse, Price},
-    enrollments, jobs,
+    enrollments,
     lessons::{self, NewLesson},
     packages::NewPackage,
     pipeline::{self, Completion},
@@ -225,6 +225,7 @@ impl World {
             order_index: None,
             published_status: PublishedStatus::Published,
             body: String::new(),
+            release_at: None,
         };
         lessons::insert(&mut tx, new, now).await.unwrap();
         let asset = new_id(&self.clock, AssetId::generate);
@@ -264,7 +265,9 @@ impl World {
         tx.commit().await.unwrap();
         let worker = new_id(&self.clock, ProcessId::generate);
         while let Some(job) =
-            jobs::claim(db, worker, &JobKind::ALL, now, time::Duration::minutes(1)).await.unwrap()
+            lectern_store::testing::claim(db, worker, &JobKind::ALL, now, time::Duration::minutes(1))
+                .await
+                .unwrap()
         {
             let completion = match job.payload.kind() {
                 JobKind::Probe => {
