@@ -1,5 +1,7 @@
 //! `lectern admin`: what only an operator may do.
 
+mod jobs;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -24,6 +26,11 @@ pub(crate) enum Command {
         #[arg(long, default_value = "student", value_parser = role)]
         role: Role,
     },
+    /// Sees and orders jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Lists the processes of the deployment and what each is doing
+    Workers,
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -31,7 +38,11 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 pub(crate) async fn run(config: &Config, command: Command) -> anyhow::Result<ExitCode> {
-    let Command::CreateUser { email, name, role } = command;
+    let (email, name, role) = match command {
+        Command::Jobs(command) => return jobs::run(config, command).await,
+        Command::Workers => return jobs::workers(config).await,
+        Command::CreateUser { email, name, role } => (email, name, role),
+    };
     // Not an argument: those are seen by every user of the machine.
     let password = tokio::task::spawn_blocking(|| {
         use std::io::{BufRead as _, IsTerminal as _};

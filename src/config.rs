@@ -14,6 +14,8 @@ use lectern_domain::keys::Protection;
 #[cfg(feature = "transcoder")]
 use lectern_domain::plan::PlanSettings;
 use lectern_platform::telemetry::LogFormat;
+#[cfg(feature = "transcoder")]
+use lectern_platform::worker::Capacity;
 use serde::{Deserialize, Serialize};
 
 const DEFAULTS: &str = include_str!("lectern.toml");
@@ -25,8 +27,8 @@ const DEFAULTS: &str = include_str!("lectern.toml");
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Http,
-    pub(crate) database: Door,
-    pub(crate) queue: Door,
+    pub(crate) database: SecretDoor,
+    pub(crate) queue: SecretDoor,
     pub(crate) objects: Door,
     pub(crate) vault: Vault,
     pub(crate) log: Log,
@@ -49,6 +51,7 @@ macro_rules! section {
 
 section!(Http { listen: String, public_url: String, trust_forwarded_for: bool });
 section!(Door { url: String });
+section!(SecretDoor { url: RedactedUrl });
 section!(Vault { master_key: Redacted });
 section!(Log { filter: String, format: LogFormat });
 section!(Shutdown { grace_s: u64 });
@@ -58,9 +61,16 @@ section!(Accounts {
     access_token_minutes: u64,
     refresh_token_days: u64,
 });
-section!(Uploads { max_size_bytes: u64, quota_bytes: u64, expires_after_hours: u64, max_open_uploads: u64 });
+section!(Uploads {
+    max_size_bytes: u64,
+    quota_bytes: u64,
+    expires_after_hours: u64,
+    max_open_uploads: u64,
+    s3_events_url: String,
+});
 section!(Transcode {
     slots: usize,
+    memory_mib: u32,
     preset: String,
     segment_ms: u32,
     span_ms: u32,
@@ -93,6 +103,47 @@ impl std::fmt::Debug for Redacted {
 impl Serialize for Redacted {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.shown())
+    }
+}
+
+/// A URL that may hold a password: prints without it.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RedactedUrl(pub(crate) secrecy::SecretString);
+
+impl RedactedUrl {
+    fn shown(&self) -> String {
+        use secrecy::ExposeSecret as _;
+        let text = self.0.expose_secret();
+        match url::Url::parse(text) {
+            Ok(mut url) if url.password().is_some() => {
+                // A URL that has a password can have another one.
+                let _ = url.set_password(Some("redacted"));
+                url.to_string()
+            }
+            Ok(_) => text.to_owned(),
+            Err(_) => "(not a URL)".into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for RedactedUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for RedactedUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
+    }
+}
+
+impl SecretDoor {
+    /// The URL with its password.
+    pub(crate) fn url(&self) -> &str {
+        use secrecy::ExposeSecret as _;
+        self.url.0.expose_secret()
     }
 }
 
@@ -130,8 +181,16 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.queue.url != "local:" {
-            bail!("queue.url: expected \"local:\", got {:?}", self.queue.url);
+        if self.database_url().starts_with("sqlite:") && self.queue.url() != "local:" {
+            bail!(
+                "queue.url: SQLite takes one process, which needs no broker: set database.url to a postgres: URL, or leave \
+                 queue.url at \"local:\""
+            );
+        }
+        if !self.uploads.s3_events_url.is_empty() && !self.objects.url.starts_with("s3:") {
+            bail!(
+                "uploads.s3_events_url: only a bucket has events: set objects.url to an s3: URL, or leave it empty"
+            );
         }
         if !PRESETS.contains(&self.transcode.preset.as_str()) {
             bail!(
@@ -160,10 +219,10 @@ impl Config {
 
     /// The database URL, with the default filled in.
     pub(crate) fn database_url(&self) -> String {
-        if self.database.url.is_empty() {
+        if self.database.url().is_empty() {
             format!("sqlite:{}", self.data_dir.join("lectern.db").display())
         } else {
-            self.database.url.clone()
+            self.database.url().to_owned()
         }
     }
 
@@ -174,7 +233,9 @@ impl Config {
         }
         match self.objects.url.strip_prefix("file:") {
             Some(path) if !path.is_empty() => std::path::absolute(path).context("objects.url"),
-            _ => bail!("objects.url: expected \"file:PATH\", got {:?}", self.objects.url),
+            _ => {
+                bail!("objects.url: expected \"file:PATH\" or \"s3://BUCKET?…\", got {:?}", self.objects.url)
+            }
         }
     }
 
@@ -190,11 +251,14 @@ impl Config {
     }
 
     #[cfg(feature = "transcoder")]
-    /// How many media jobs run at the same time.
-    pub(crate) fn media_slots(&self) -> usize {
-        if self.transcode.slots > 0 {
-            return self.transcode.slots;
-        }
-        (std::thread::available_parallelism().map_or(1, std::num::NonZero::get) / 2).max(1)
+    /// What media jobs may take of this machine.
+    pub(crate) fn media_capacity(&self) -> Capacity {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let slots = if self.transcode.slots > 0 { self.transcode.slots } else { (cores / 2).max(1) };
+        let memory_mib = match self.transcode.memory_mib {
+            0 => crate::machine::memory_for_jobs_mib(),
+            set => set,
+        };
+        if memory_mib == 0 { Capacity::slots(slots) } else { Capacity { slots, memory_mib } }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
-use lectern_platform::objects::{DiskObjects, Objects as _};
+use lectern_platform::{
+    objects::{DiskObjects, Objects as _},
+    queue,
+};
 
-use crate::{config::Config, serve};
+use crate::{config::Config, doors, serve};
 
 /// One thing looked at.
 struct Finding {
@@ -13,7 +16,8 @@ struct Finding {
 }
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![database(config).await, objects(config).await, vault(config)];
+    let mut findings =
+        vec![database(config).await, objects(config).await, queue(config).await, vault(config)];
     findings.push(web());
     #[cfg(feature = "transcoder")]
     findings.push(media(config).await);
@@ -39,8 +43,19 @@ async fn database(config: &Config) -> Finding {
     Finding { what: "database", result: result.await }
 }
 
+/// What is usually wrong with a bucket.
+const HINT: &str = "look at bucket, region and endpoint in objects.url and at AWS_ACCESS_KEY_ID and \
+                    AWS_SECRET_ACCESS_KEY; the account needs s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject, \
+                    s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads";
+
 async fn objects(config: &Config) -> Finding {
     let result = async {
+        if doors::are_in_s3(config) {
+            let store = doors::open_objects(config).await.map_err(|error| format!("{error:#}"))?;
+            store.check().await.map_err(|error| format!("{error}; {HINT}"))?;
+            return Ok("the bucket answers and takes writes; to upload from pages of another host it needs CORS, see \
+                       docs/api.md".to_owned());
+        }
         let folder = config.objects_folder().map_err(|error| error.to_string())?;
         // Opening sweeps what a dead process left half written, which a running server's writes look like too.
         if folder.exists() {
@@ -51,6 +66,20 @@ async fn objects(config: &Config) -> Finding {
         Ok(format!("{} (made)", folder.display()))
     };
     Finding { what: "objects", result: result.await }
+}
+
+async fn queue(config: &Config) -> Finding {
+    let result = async {
+        let queue = queue::open(&config.queue.url.0).await.map_err(|error| error.to_string())?;
+        let waits = std::time::Duration::from_secs(5);
+        match tokio::time::timeout(waits, queue.check()).await {
+            Ok(Ok(())) if config.queue.url() == "local:" => Ok("within the process".to_owned()),
+            Ok(Ok(())) => Ok("the broker answers".to_owned()),
+            Ok(Err(error)) => Err(format!("{error}; look at host, account and vhost in queue.url")),
+            Err(_) => Err("the broker does not answer; look at the host in queue.url".to_owned()),
+        }
+    };
+    Finding { what: "queue", result: result.await }
 }
 
 fn vault(config: &Config) -> Finding {

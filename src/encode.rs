@@ -118,7 +118,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
         plan(&info, &settings).map_err(|code| anyhow::anyhow!("{}: {}", code.as_str(), code.sentence()))?;
 
     bar.set_message("encoding");
-    let slots = config.media_slots();
+    let slots = config.media_capacity().slots;
     let (outputs, sources) =
         transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
     lectern_packager::planned::check(&plan, &outputs)?;

@@ -5,9 +5,13 @@ mod config;
 #[cfg(feature = "transcoder")]
 mod demo;
 mod doctor;
+mod doors;
 #[cfg(feature = "transcoder")]
 mod encode;
+#[cfg(feature = "transcoder")]
+mod machine;
 mod operations;
+mod roles;
 mod serve;
 mod web;
 
@@ -15,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{config::Config, roles::Roles};
 
 /// Course video from upload to licensed playback.
 #[derive(Debug, Parser)]
@@ -39,8 +43,12 @@ struct SettingsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs every role in one process
-    Serve,
+    /// Serves: every role in one process, or some of them in one of many
+    Serve {
+        /// Some of api, ingest, transcoder, packager, license-server, separated by commas (default: all)
+        #[arg(long, value_name = "ROLES")]
+        roles: Option<Roles>,
+    },
     /// Brings the database schema up to date and exits
     Migrate,
     /// Says what is missing on this machine and how to get it
@@ -95,9 +103,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         lectern_platform::telemetry::start(&config.log.filter, config.log.format).map_err(anyhow::Error::msg)
     };
     match cli.command {
-        Command::Serve => {
+        Command::Serve { roles } => {
             start_log()?;
-            let server = serve::Server::start(&config).await?;
+            let server = serve::Server::start(&config, &roles.unwrap_or_else(Roles::all)).await?;
             println!("Lectern serves at {}", server.url);
             server.run(std::time::Duration::from_secs(config.shutdown.grace_s)).await?;
             Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use lectern_domain::job::{JobKind, JobState};
-use lectern_platform::{objects::SharedObjects, shutdown::Shutdown, vault::Vault};
+use lectern_platform::{objects::SharedObjects, queue::SharedQueue, shutdown::Shutdown, vault::Vault};
 use lectern_store::{Db, jobs};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_http::compression::{
@@ -27,6 +27,7 @@ use tower_http::compression::{
 pub(crate) struct Operations {
     pub(crate) db: Db,
     pub(crate) objects: SharedObjects,
+    pub(crate) queue: SharedQueue,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: PrometheusHandle,
@@ -52,6 +53,9 @@ async fn ready(State(operations): State<Operations>) -> Response {
         tokio::time::timeout(within, operations.db.ping()).await.is_ok_and(|answer| answer.is_ok());
     let objects =
         tokio::time::timeout(within, operations.objects.check()).await.is_ok_and(|answer| answer.is_ok());
+    // Told, but nobody waits for it: without a broker work goes on.
+    let queue =
+        tokio::time::timeout(within, operations.queue.check()).await.is_ok_and(|answer| answer.is_ok());
     let vault = match operations.vault.wrap("readiness", b"probe").await {
         Ok(wrapped) => operations.vault.unwrap("readiness", &wrapped).await.is_ok(),
         Err(_) => false,
@@ -60,7 +64,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let ready = database && objects && vault && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::json!({
-        "ready": ready, "database": database, "objects": objects, "vault": vault, "draining": draining,
+        "ready": ready, "database": database, "objects": objects, "queue": queue, "vault": vault, "draining": draining,
     });
     no_store((status, Json(body)).into_response())
 }

@@ -13,21 +13,37 @@ use lectern_license_server::{LicenseSettings, LicenseState};
 use lectern_packager::jobs::PackagerJobs;
 use lectern_platform::{
     clock::{Clock, SystemClock, new_id},
-    events::AssetNews,
-    objects::{DiskObjects, SharedObjects},
+    http::Problem,
+    objects::SharedObjects,
+    queue, registry,
+    relay::Relay,
     shutdown::Shutdown,
     tokens::{AccessTokens, Keyring},
     vault::{MasterKeyVault, Vault},
-    worker::{Handler, Wakeups, Workers},
+    worker::{Capacity, Handler, Workers},
 };
-use lectern_store::{Db, Engine};
+use lectern_store::{
+    Db, Engine,
+    processes::{self, Process},
+};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
-use crate::{config::Config, operations, web};
+use crate::{
+    config::Config,
+    doors, operations,
+    roles::{Role, Roles},
+    web,
+};
 
 /// Packaging reads, encrypts and writes: two at a time keep a disk busy.
 const PACKAGER_SLOTS: usize = 2;
+
+/// How long the first sweep of uploads may keep the listener waiting.
+const FIRST_SWEEP: Duration = Duration::from_secs(20);
+
+/// Partitions of logs that are made before their month begins.
+const MONTHS_AHEAD: u32 = 3;
 
 /// A running server.
 #[derive(Debug)]
@@ -36,6 +52,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     shutdown: Shutdown,
     db: Db,
+    entry: registry::Entry,
     /// Held for as long as the process uses the data folder.
     _lock: Option<std::fs::File>,
 }
@@ -86,15 +103,22 @@ fn lock_data_dir(config: &Config) -> anyhow::Result<std::fs::File> {
 }
 
 impl Server {
-    /// Opens everything and starts every role. What fails here fails before the first request.
-    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+    /// Opens everything and starts the roles. What fails here fails before the first request.
+    pub(crate) async fn start(config: &Config, roles: &Roles) -> anyhow::Result<Self> {
         make_data_dir(config)?;
+        let embedded = config.database_url().starts_with("sqlite:");
+        if embedded && !roles.is_all() {
+            bail!(
+                "SQLite takes one process, which must have every role: leave --roles out, or set database.url to a postgres: URL"
+            );
+        }
         // Before the database: migrations of a second process would already be one too many.
-        let lock = config.database_url().starts_with("sqlite:").then(|| lock_data_dir(config)).transpose()?;
+        let lock = embedded.then(|| lock_data_dir(config)).transpose()?;
         let db = open_database(config).await?;
         db.migrate().await?;
         let vault = open_vault(config)?;
-        let objects: SharedObjects = Arc::new(DiskObjects::open(config.objects_folder()?).await?);
+        let objects = doors::open_objects(config).await?;
+        let queue = queue::open(&config.queue.url.0).await?;
         let scratch = config.data_dir.join("scratch");
         if lock.is_some() && scratch.exists() {
             // Left by children of a process that was killed.
@@ -103,30 +127,32 @@ impl Server {
         std::fs::create_dir_all(&scratch)?;
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        processes::make_months(&db, clock.now(), MONTHS_AHEAD).await?;
         let access = Keyring::load(&db, vault.as_ref(), clock.as_ref(), "access").await?;
         let playback = Arc::new(Keyring::load(&db, vault.as_ref(), clock.as_ref(), "playback").await?);
         let access_lifetime = Duration::from_mins(config.accounts.access_token_minutes);
         let tokens = AccessTokens::new(Arc::new(access), clock.clone(), access_lifetime);
         let doors = Doors { db, vault, objects, clock, tokens, playback };
-        let workers = Workers {
-            db: doors.db.clone(),
-            clock: doors.clock.clone(),
-            process: new_id(doors.clock.as_ref(), ProcessId::generate),
-            wakeups: Wakeups::default(),
-            news: AssetNews::default(),
-            shutdown: Shutdown::default(),
-        };
+        let process = register(config, roles, &doors);
+        let workers =
+            Workers { process: process.id, queue, ..Workers::alone(doors.db.clone(), doors.clock.clone()) };
+        let (drain, shutdown) = (workers.drain.clone(), &workers.shutdown);
+        let entry = registry::enter(&doors.db, doors.clock.clone(), process.clone(), drain, shutdown).await?;
         if doors.db.engine() == Engine::Sqlite {
             let left = workers.take_over().await?;
             if left > 0 {
                 tracing::info!(jobs = left, "took over the jobs of a process that ended without a word");
             }
         }
-        workers.start_reaper();
-        start_packager(&doors, &workers);
+        start_housekeeping(roles, &workers);
+        if roles.has(Role::Packager) {
+            start_packager(&doors, &workers);
+        }
         #[cfg(feature = "transcoder")]
-        start_transcoder(config, &doors, &workers, &scratch)?;
-        let router = routes(config, &doors, &workers).await?;
+        if roles.has(Role::Transcoder) {
+            start_transcoder(config, &doors, &workers, &scratch)?;
+        }
+        let router = routes(config, roles, &doors, &workers).await?;
 
         let listener = TcpListener::bind(&config.http.listen).await.with_context(|| {
             format!("listening on {}; set http.listen to another address", config.http.listen)
@@ -134,13 +160,14 @@ impl Server {
         let url = format!("http://{}", listener.local_addr()?);
         let shutdown = workers.shutdown.clone();
         listen(listener, router, &shutdown);
-        tracing::info!(%url, version = env!("CARGO_PKG_VERSION"), "serving");
-        Ok(Self { url, shutdown, db: doors.db, _lock: lock })
+        tracing::info!(%url, %roles, process = %process.id, version = env!("CARGO_PKG_VERSION"), "serving");
+        Ok(Self { url, shutdown, db: doors.db, entry, _lock: lock })
     }
 
     /// Serves until a signal, then shuts down in two stages.
     pub(crate) async fn run(self, grace: Duration) -> anyhow::Result<()> {
         self.shutdown.run(grace).await?;
+        self.entry.leave().await;
         self.db.close().await;
         tracing::info!("stopped");
         Ok(())
@@ -163,13 +190,78 @@ struct Doors {
     playback: Arc<Keyring>,
 }
 
+/// What the deployment's other processes and operators see of this one.
+fn register(config: &Config, roles: &Roles, doors: &Doors) -> Process {
+    let now = doors.clock.now();
+    let (mut slots, mut memory_mib) = (0, 0);
+    if roles.has(Role::Packager) {
+        slots += PACKAGER_SLOTS;
+    }
+    #[cfg(feature = "transcoder")]
+    if roles.has(Role::Transcoder) {
+        let capacity = config.media_capacity();
+        tracing::info!(slots = capacity.slots, memory_mib = capacity.memory_mib, "media jobs may take");
+        slots += capacity.slots;
+        memory_mib = capacity.memory_mib.into();
+    }
+    #[cfg(not(feature = "transcoder"))]
+    let _ = (config, &mut memory_mib);
+    Process {
+        id: new_id(doors.clock.as_ref(), ProcessId::generate),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        roles: roles.names(),
+        slots: slots as u64,
+        memory_mib,
+        drain: false,
+        started_at: now,
+        seen_at: now,
+    }
+}
+
+/// What some process of a deployment must do for all: every process that needs no key to work offers to.
+fn start_housekeeping(roles: &Roles, workers: &Workers) {
+    // A process that only gives out keys goes on without queue and jobs.
+    if roles.names() == [Role::LicenseServer.as_str()] {
+        return;
+    }
+    workers.start_reaper();
+    if workers.db.engine() == Engine::Postgres {
+        let relay = Relay {
+            db: workers.db.clone(),
+            clock: workers.clock.clone(),
+            process: workers.process,
+            queue: workers.queue.clone(),
+            wakeups: workers.wakeups.clone(),
+        };
+        relay.start(&workers.shutdown);
+    }
+    if let Some(mut events) = workers.queue.listen() {
+        let (news, wakeups, soft) =
+            (workers.news.clone(), workers.wakeups.clone(), workers.shutdown.soft().clone());
+        workers.shutdown.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = soft.cancelled() => return,
+                    event = events.next() => match event {
+                        Some(event) => if let Some(asset) = event.asset() { news.changed(asset) },
+                        // Connected again: what was missed is in the database.
+                        None => wakeups.wake(),
+                    }
+                }
+            }
+        });
+    }
+}
+
 fn start_packager(doors: &Doors, workers: &Workers) {
     let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
         db: doors.db.clone(),
         objects: doors.objects.clone(),
         vault: doors.vault.clone(),
     });
-    workers.start(&packager, PACKAGER_SLOTS);
+    workers.start(&packager, Capacity::slots(PACKAGER_SLOTS));
 }
 
 #[cfg(feature = "transcoder")]
@@ -185,12 +277,47 @@ fn start_transcoder(config: &Config, doors: &Doors, workers: &Workers, scratch: 
         plan: config.plan_settings(),
         protection: config.package.protection,
     });
-    workers.start(&transcoder, config.media_slots());
+    workers.start(&transcoder, config.media_capacity());
     Ok(())
 }
 
-async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Result<Router> {
-    let api = ApiState::new(
+async fn routes(config: &Config, roles: &Roles, doors: &Doors, workers: &Workers) -> anyhow::Result<Router> {
+    let mut router = Router::new();
+    if roles.has(Role::Api) {
+        router = router.merge(lectern_api::router(api(config, doors, workers))).fallback(web::fallback);
+    } else {
+        router = router.fallback(|| async { Problem::not_found("route") });
+    }
+    if roles.has(Role::Ingest) {
+        let ingest = ingest(config, doors, workers).await?;
+        sweep_uploads(&ingest, &workers.shutdown).await?;
+        if let Some((inbox, place)) = doors::open_bucket_events(config).await? {
+            workers.shutdown.spawn(lectern_ingest::s3_events::listen(ingest.clone(), inbox, place));
+        }
+        router = router.merge(lectern_ingest::router(ingest));
+    }
+    if roles.has(Role::LicenseServer) {
+        router = router.merge(lectern_license_server::router(license(config, doors)?));
+    }
+    // One recorder per process; the demo starts a second server only after the first.
+    let metrics = operations::metrics_builder()?.install_recorder().context("starting metrics")?;
+    let operations = operations::router(operations::Operations {
+        db: doors.db.clone(),
+        objects: doors.objects.clone(),
+        queue: workers.queue.clone(),
+        vault: doors.vault.clone(),
+        shutdown: workers.shutdown.clone(),
+        metrics,
+    });
+    Ok(router
+        .merge(operations)
+        .layer(operations::compression())
+        .layer(axum::middleware::from_fn(operations::log_request))
+        .layer(tower_http::catch_panic::CatchPanicLayer::new()))
+}
+
+fn api(config: &Config, doors: &Doors, workers: &Workers) -> ApiState {
+    ApiState::new(
         lectern_api::Doors {
             db: doors.db.clone(),
             tokens: doors.tokens.clone(),
@@ -206,9 +333,12 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
             refresh_lifetime: Duration::from_hours(config.accounts.refresh_token_days * 24),
             ..ApiSettings::default()
         },
-    );
+    )
+}
+
+async fn ingest(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Result<IngestState> {
     let (news, wakeups) = (workers.news.clone(), workers.wakeups.clone());
-    let ingest = IngestState::open(IngestParts {
+    let parts = IngestParts {
         db: doors.db.clone(),
         objects: doors.objects.clone(),
         vault: doors.vault.clone(),
@@ -227,11 +357,13 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
             news.changed(asset);
             wakeups.wake();
         }),
-    })
-    .await?;
-    sweep_uploads(&ingest, &workers.shutdown).await?;
+    };
+    Ok(IngestState::open(parts).await?)
+}
+
+fn license(config: &Config, doors: &Doors) -> anyhow::Result<LicenseState> {
     let public = &config.http.public_url;
-    let license = LicenseState::new(
+    Ok(LicenseState::new(
         doors.db.clone(),
         doors.vault.clone(),
         doors.objects.clone(),
@@ -246,29 +378,17 @@ async fn routes(config: &Config, doors: &Doors, workers: &Workers) -> anyhow::Re
             trust_forwarded_for: config.http.trust_forwarded_for,
             ..LicenseSettings::default()
         },
-    );
-    // One recorder per process; the demo starts a second server only after the first.
-    let metrics = operations::metrics_builder()?.install_recorder().context("starting metrics")?;
-    let operations = operations::router(operations::Operations {
-        db: doors.db.clone(),
-        objects: doors.objects.clone(),
-        vault: doors.vault.clone(),
-        shutdown: workers.shutdown.clone(),
-        metrics,
-    });
-    Ok(lectern_api::router(api)
-        .merge(lectern_ingest::router(ingest))
-        .merge(lectern_license_server::router(license))
-        .merge(operations)
-        .fallback(web::fallback)
-        .layer(operations::compression())
-        .layer(axum::middleware::from_fn(operations::log_request))
-        .layer(tower_http::catch_panic::CatchPanicLayer::new()))
+    ))
 }
 
 /// Finishes what a crash left of uploads, now and then removes expired ones.
 async fn sweep_uploads(ingest: &IngestState, shutdown: &Shutdown) -> anyhow::Result<()> {
-    lectern_ingest::sweep(ingest).await?;
+    // A bucket that does not answer must not keep the rest from starting: what is not done now is done in the loop.
+    let swept = tokio::time::timeout(FIRST_SWEEP, lectern_ingest::sweep(ingest)).await;
+    if swept.is_err() {
+        tracing::warn!("sweeping uploads takes long; serving begins meanwhile");
+    }
+    swept.unwrap_or_else(|_| Ok(lectern_ingest::Swept::default()))?;
     let (ingest, soft) = (ingest.clone(), shutdown.soft().clone());
     shutdown.spawn(async move {
         loop {

@@ -42,6 +42,12 @@ impl Client {
         Ok(())
     }
 
+    /// The same person, at another address of the deployment.
+    #[allow(dead_code, reason = "the tests' use")]
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self { http: self.http.clone(), url: url.into(), access_token: self.access_token.clone() }
+    }
+
     pub(crate) fn access_token(&self) -> &str {
         &self.access_token
     }

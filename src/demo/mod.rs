@@ -16,7 +16,12 @@ use lectern_platform::clock::random_bytes;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{config::Config, demo::client::Client, serve::Server};
+use crate::{
+    config::{Config, RedactedUrl},
+    demo::client::Client,
+    roles::Roles,
+    serve::Server,
+};
 
 /// Length of the sample lecture.
 const SAMPLE_SECONDS: u32 = 40;
@@ -49,7 +54,8 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     if arguments.once {
         config.data_dir = folder.path().join("data");
         config.http.listen = "127.0.0.1:0".into();
-        config.database.url = String::new();
+        config.database.url = RedactedUrl(String::new().into());
+        config.queue.url = RedactedUrl("local:".to_owned().into());
         config.objects.url = String::new();
     }
     // The proof is what it prints; the server's own lines only matter when something is wrong.
@@ -59,7 +65,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     } else {
         lectern_platform::telemetry::start(&config.log.filter, config.log.format)
             .map_err(anyhow::Error::msg)?;
-        Some(Server::start(&config).await?)
+        Some(Server::start(&config, &Roles::all()).await?)
     };
     let url = arguments
         .url
