@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR
 help:
 	@echo "make demo    install what is missing, build, run the main job on a sample lecture, keep serving"
 	@echo "make test    install what the tests need, run every check and test"
-	@echo "make bench   side by side with ffmpeg; writes docs/benchmarks.md"
+	@echo "make bench   side by side with ffmpeg and bare lapin; writes docs/benchmarks*.md"
 	@echo "make build   an optimised lectern in $(CARGO_TARGET_DIR)/release"
 
 demo: install-build web
@@ -23,8 +23,9 @@ build: install-build web
 test: install-test web clients
 	infra/check.sh
 
-bench: install-bench build
+bench: install-bench install-test clients build
 	benches/run
+	benches/many-machines
 
 install-build:
 	@command -v cargo >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
