@@ -204,3 +204,59 @@ async fn no_secret_reaches_the_log() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_drains_sees_cancels_and_retries_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let file = draw::clip(at, "Lecture.mp4", "320x180", 4);
+    let server = Server::start(at, &[]).await;
+    let instructor = person(&server, "ines", "instructor").await;
+    let (_, lesson) = course_and_lesson(&instructor).await;
+    let admin = |arguments: &[&str]| {
+        let output = lectern(at, &[&["admin"], arguments].concat(), "");
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+
+    let (_, workers) = admin(&["workers"]);
+    let worker = workers.split_whitespace().next().unwrap().to_owned();
+    assert!(worker.starts_with("prc_") && workers.contains("transcoder"), "{workers}");
+    assert!(admin(&["jobs", "drain", &worker]).0);
+    harness::eventually("it hears of it", Duration::from_secs(10), async || {
+        server.log().contains("takes no new job")
+    })
+    .await;
+
+    // Drained, it takes uploads and begins no work.
+    let asset = instructor.upload(&lesson, &file, |_| {}).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(admin(&["workers"]).1.contains("draining"));
+    let (_, listed) = admin(&["jobs", "list", "--state", "queued", "--asset", &asset]);
+    let job = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(listed.contains("probe"), "{listed}");
+
+    assert!(admin(&["jobs", "cancel", &job]).0);
+    let failed = instructor.get(&format!("/api/v1/assets/{asset}")).await.unwrap();
+    assert_eq!((&failed["state"], &failed["failure"]["code"]), (&json!("failed"), &json!("cancelled")));
+    let (again, refused) = admin(&["jobs", "cancel", &job]);
+    assert!(!again && refused.contains("is cancelled and cannot be cancelled"), "{refused}");
+
+    assert!(admin(&["jobs", "retry", &job]).0);
+    assert!(admin(&["jobs", "drain", "--end"]).0);
+    assert_eq!(settled(&instructor, &asset, Duration::from_mins(1)).await["state"], "ready");
+    let (_, done) = admin(&["jobs", "list", "--state", "done", "--asset", &asset]);
+    let probe = done.lines().find(|line| line.contains("probe")).unwrap().split_whitespace().next().unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&admin(&["jobs", "show", probe]).1).unwrap();
+    let events: Vec<_> = shown["story"].as_array().unwrap().iter().map(|line| &line["event"]).collect();
+    assert_eq!((&shown["state"], events), (&json!("done"), vec![&json!("claimed"), &json!("done")]));
+
+    for (arguments, expected) in [
+        (["jobs", "show", "job_018f2f3a5c7b7cc3a1b2c3d4e5f60718"], "there is no job_"),
+        (["jobs", "retry", probe], "is done and cannot be retried"),
+        (["jobs", "drain", "prc_018f2f3a5c7b7cc3a1b2c3d4e5f60718"], "lectern admin workers"),
+        (["jobs", "show", "nonsense"], "expected an id like job_"),
+    ] {
+        let (worked, said) = admin(&arguments);
+        assert!(!worked && said.contains(expected), "{arguments:?}: {said}");
+    }
+}

@@ -6,6 +6,7 @@
 mod client;
 pub mod draw;
 pub mod measure;
+pub mod topology;
 pub mod watch;
 
 use std::{
@@ -30,22 +31,36 @@ pub struct Server {
     pub url: String,
     /// Settings over the defaults, as environment variables.
     settings: Vec<(String, String)>,
+    /// Its roles, separated by commas; empty for all.
+    roles: String,
+    /// The program, if not the one under test.
+    pub program: PathBuf,
+    /// The one core that it may use; all if absent.
+    pub core: Option<usize>,
     child: Option<Child>,
 }
 
 impl Server {
     /// Starts on `folder/data`, with `settings` as `LECTERN__…` variables over the defaults.
     pub async fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::new(folder, "", settings);
+        server.again().await;
+        server
+    }
+
+    /// One that does not run yet, on `folder/data`.
+    pub fn new(folder: &Path, roles: &str, settings: &[(&str, &str)]) -> Self {
         // Freed again at once; nobody else on the machine asks for this port in the meantime.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self {
+        Self {
             data: folder.join("data"),
             url: format!("http://127.0.0.1:{port}"),
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            roles: roles.to_owned(),
+            program: LECTERN.into(),
+            core: None,
             child: None,
-        };
-        server.again().await;
-        server
+        }
     }
 
     /// Starts it again after [`Self::kill`].
@@ -58,8 +73,17 @@ impl Server {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let child = Command::new(LECTERN)
+        let mut command = match self.core {
+            None => Command::new(&self.program),
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.arg("--cpu-list").arg(core.to_string()).arg(&self.program);
+                command
+            }
+        };
+        let child = command
             .arg("serve")
+            .args((!self.roles.is_empty()).then(|| format!("--roles={}", self.roles)))
             .env("LECTERN__DATA_DIR", &self.data)
             .env("LECTERN__HTTP__LISTEN", self.url.trim_start_matches("http://"))
             .env("LECTERN__LOG__FILTER", "info,sqlx=warn,hyper=warn")
@@ -105,6 +129,18 @@ impl Server {
         child.wait().unwrap()
     }
 
+    /// The process's number, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// How it ended, if it did; it can be started again then.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().unwrap()?;
+        self.child = None;
+        Some(ended)
+    }
+
     /// Whether the process is there.
     pub fn is_alive(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
@@ -121,21 +157,7 @@ impl Server {
 
     /// Every file under a folder of the data folder, relative to it.
     pub fn files(&self, folder: &str) -> Vec<String> {
-        let root = self.data.join(folder);
-        let mut found = Vec::new();
-        let mut open = vec![root.clone()];
-        while let Some(folder) = open.pop() {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    open.push(path);
-                } else {
-                    found.push(path.strip_prefix(&root).unwrap().display().to_string());
-                }
-            }
-        }
-        found.sort();
-        found
+        files_under(&self.data.join(folder))
     }
 }
 
@@ -149,6 +171,24 @@ impl Drop for Server {
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Every file under a folder, relative to it.
+pub fn files_under(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Somebody with an account.

@@ -9,7 +9,7 @@ use hls_m3u8::{MasterPlaylist, MediaPlaylist, tags::VariantStream};
 use serde_json::Value;
 use url::Url;
 
-use super::{Client, Server, run};
+use super::{Client, Server, files_under, run};
 
 /// What ffmpeg decodes of an HLS address, through the key server: for each picture height its number of frames, and
 /// the number of decoded audio frames under 0.
@@ -61,12 +61,17 @@ pub async fn native_url(learner: &Client, lesson: &str) -> String {
 /// Checks the package that lies in the object store of an asset: one version; each segment of the playlists there
 /// once, numbered without a gap; and no file that no playlist names. The number of segments.
 pub fn whole_package(server: &Server, asset: &str) -> usize {
+    whole_package_in(&server.data, asset)
+}
+
+/// The same of a data folder.
+pub fn whole_package_in(data: &Path, asset: &str) -> usize {
     let folder = format!("objects/packages/{asset}");
-    let files: BTreeSet<String> = server.files(&folder).into_iter().collect();
+    let files: BTreeSet<String> = files_under(&data.join(&folder)).into_iter().collect();
     let versions: BTreeSet<&str> = files.iter().filter_map(|name| name.split('/').next()).collect();
     assert_eq!(versions.len(), 1, "one version is published and nothing else is left: {versions:?}");
     let version = versions.into_iter().next().unwrap();
-    let root = server.data.join(&folder).join(version);
+    let root = data.join(&folder).join(version);
     let mut named = BTreeSet::new();
     let mut name = |path: String| assert!(named.insert(format!("{version}/{path}")), "{path} is named twice");
     let base = Url::parse("http://package/").unwrap();
