@@ -14,17 +14,31 @@ use crate::{
     value::args,
 };
 
+/// The columns of a [`User`].
+macro_rules! user {
+    () => {
+        "id, email, name, role, created_at, disabled_at"
+    };
+}
+
+/// The columns of a [`RefreshToken`].
+macro_rules! token {
+    () => {
+        "id, family_id, user_id, token_hash, created_at, expires_at, used_at, revoked_at"
+    };
+}
+
 statements! {
     INSERT = both(
         "INSERT INTO users (id, email, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
     );
-    GET = both("SELECT * FROM users WHERE id = $1");
-    GET_BY_EMAIL = both("SELECT * FROM users WHERE email = $1");
+    GET = both(concat!("SELECT ", user!(), " FROM users WHERE id = $1"));
+    GET_BY_EMAIL = both(concat!("SELECT ", user!(), ", password_hash FROM users WHERE email = $1"));
     /// Holds the account until the transaction ends: two refreshes of one user never run side by side. On SQLite the
     /// transaction itself has the write lock.
     GET_LOCKED = split(
-        "SELECT * FROM users WHERE id = $1",
-        "SELECT * FROM users WHERE id = $1 FOR NO KEY UPDATE",
+        concat!("SELECT ", user!(), " FROM users WHERE id = $1"),
+        concat!("SELECT ", user!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE"),
     );
     SET_DISABLED = both("UPDATE users SET disabled_at = $2 WHERE id = $1");
 
@@ -32,7 +46,7 @@ statements! {
         "INSERT INTO refresh_tokens (id, family_id, user_id, token_hash, created_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6)"
     );
-    GET_TOKEN = both("SELECT * FROM refresh_tokens WHERE token_hash = $1");
+    GET_TOKEN = both(concat!("SELECT ", token!(), " FROM refresh_tokens WHERE token_hash = $1"));
     USE_TOKEN = both(
         "UPDATE refresh_tokens SET used_at = $2 \
          WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2"
@@ -41,7 +55,7 @@ statements! {
         "UPDATE refresh_tokens SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL"
     );
     USED_SINCE = both(
-        "SELECT * FROM refresh_tokens WHERE family_id = $1 AND id <> $2 AND used_at >= $3 LIMIT 1"
+        concat!("SELECT ", token!(), " FROM refresh_tokens WHERE family_id = $1 AND id <> $2 AND used_at >= $3 LIMIT 1")
     );
     SUPERSEDE = both(
         "UPDATE refresh_tokens SET revoked_at = $2 \

@@ -21,7 +21,10 @@ use crate::{
 macro_rules! asset_view {
     ($rest:literal) => {
         concat!(
-            "SELECT assets.*, packages.renditions, lessons.release_at FROM assets \
+            "SELECT assets.id, assets.owner_id, assets.lesson_id, assets.state, assets.progress, assets.generation, \
+             assets.filename, assets.source_bytes, assets.source_info, assets.plan, assets.duration_ms, \
+             assets.failure_code, assets.failure_message, assets.package_id, assets.wrapped_secret, \
+             assets.created_at, assets.updated_at, packages.renditions, lessons.release_at FROM assets \
              LEFT JOIN packages ON packages.id = assets.package_id \
              LEFT JOIN lessons ON lessons.id = assets.lesson_id ",
             $rest

@@ -17,7 +17,8 @@ use crate::{
 macro_rules! course_view {
     ($rest:literal) => {
         concat!(
-            "SELECT c.*, u.name AS owner_name, \
+            "SELECT c.id, c.owner_id, c.title, c.description, c.price_amount_minor, c.price_currency, \
+             c.published_status, c.version, c.created_at, c.updated_at, u.name AS owner_name, \
              (SELECT COUNT(*) FROM lessons l WHERE l.course_id = c.id) AS lessons_total, \
              (SELECT COUNT(*) FROM lessons l WHERE l.course_id = c.id AND l.published_status = 'published') \
                  AS lessons_published, \

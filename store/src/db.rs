@@ -19,8 +19,8 @@ use crate::{
     value::Value,
 };
 
-/// Connections to PostgreSQL unless somebody says otherwise.
-const CONNECTIONS: u32 = 16;
+/// Connections to PostgreSQL of who does a few things and ends.
+const CONNECTIONS: u32 = 4;
 /// PostgreSQL ends statements, waits for locks, and transactions that nobody goes on with after these times.
 const SERVER_LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "30s"), ("lock_timeout", "20s"), ("idle_in_transaction_session_timeout", "60s")];
@@ -245,7 +245,7 @@ impl Db {
             }
             Pool::Postgres(pool) => {
                 let once = || {
-                    let query = sqlx::query(statement.postgres).persistent(statement.keeps_its_shape());
+                    let query = sqlx::query(statement.postgres);
                     let query = args.iter().cloned().fold(query, |query, value| value.bind_postgres(query));
                     within(query.execute(pool))
                 };
@@ -271,7 +271,7 @@ impl Db {
             }
             Pool::Postgres(pool) => {
                 let once = || {
-                    let query = sqlx::query(statement.postgres).persistent(statement.keeps_its_shape());
+                    let query = sqlx::query(statement.postgres);
                     let query = args.iter().cloned().fold(query, |query, value| value.bind_postgres(query));
                     within(query.fetch_all(pool))
                 };
@@ -324,11 +324,7 @@ impl Tx {
                 query.execute(&mut **tx).await.map(|done| done.rows_affected()).map_err(fail)
             }
             Self::Postgres(tx) => {
-                let query = args
-                    .into_iter()
-                    .fold(sqlx::query(statement.postgres).persistent(statement.keeps_its_shape()), |q, v| {
-                        v.bind_postgres(q)
-                    });
+                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
                 within(query.execute(&mut **tx)).await.map(|done| done.rows_affected()).map_err(fail)
             }
         }
@@ -347,11 +343,7 @@ impl Tx {
                 rows.into_iter().map(|row| T::from_row(&Row::Sqlite(row))).collect()
             }
             Self::Postgres(tx) => {
-                let query = args
-                    .into_iter()
-                    .fold(sqlx::query(statement.postgres).persistent(statement.keeps_its_shape()), |q, v| {
-                        v.bind_postgres(q)
-                    });
+                let query = args.into_iter().fold(sqlx::query(statement.postgres), |q, v| v.bind_postgres(q));
                 let rows = within(query.fetch_all(&mut **tx)).await.map_err(fail)?;
                 rows.into_iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
             }

@@ -25,7 +25,7 @@ statements! {
          ON CONFLICT (course_id, user_id, source) DO UPDATE \
          SET starts_at = excluded.starts_at, ends_at = NULL, updated_at = excluded.updated_at"
     );
-    GET = both("SELECT * FROM enrollments WHERE course_id = $1 AND user_id = $2");
+    GET = both("SELECT course_id, user_id, enrolled_at, left_at FROM enrollments WHERE course_id = $1 AND user_id = $2");
     LEAVE = both(
         "UPDATE enrollments SET left_at = $3 WHERE course_id = $1 AND user_id = $2 AND left_at IS NULL"
     );
@@ -40,11 +40,11 @@ statements! {
          completed = COALESCE($4, progress.completed), updated_at = excluded.updated_at"
     );
     GET_PROGRESS = both(
-        "SELECT p.*, l.course_id FROM progress p JOIN lessons l ON l.id = p.lesson_id \
+        "SELECT p.lesson_id, p.position_ms, p.completed, p.updated_at, l.course_id FROM progress p JOIN lessons l ON l.id = p.lesson_id \
          WHERE p.user_id = $1 AND p.lesson_id = $2"
     );
     LIST_PROGRESS = both(
-        "SELECT p.*, l.course_id FROM progress p JOIN lessons l ON l.id = p.lesson_id \
+        "SELECT p.lesson_id, p.position_ms, p.completed, p.updated_at, l.course_id FROM progress p JOIN lessons l ON l.id = p.lesson_id \
          WHERE p.user_id = $1 ORDER BY p.updated_at DESC, p.lesson_id"
     );
 }

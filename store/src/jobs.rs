@@ -19,6 +19,17 @@ use crate::{
     value::args,
 };
 
+/// The columns of a [`Job`].
+macro_rules! job {
+    () => {
+        "id, payload, state, progress, attempt, failures, lease_owner, owner_id, turn, priority, memory_mib, result, \
+         run_after, created_at, updated_at"
+    };
+}
+
+#[cfg(feature = "testing")]
+pub(crate) use job;
+
 statements! {
     INSERT = both(
         "INSERT INTO jobs (id, dedup_key, kind, asset_id, payload, state, priority, weight, progress, run_after, \
@@ -26,20 +37,28 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0.0, $8, 0, 0, $9, $10, $11, $8, $8) \
          ON CONFLICT (dedup_key) DO NOTHING"
     );
-    FIND = both("SELECT * FROM jobs WHERE id = $1");
-    OF_ASSET = both("SELECT * FROM jobs WHERE asset_id = $1 ORDER BY created_at, priority DESC, turn, id");
+    FIND = both(concat!("SELECT ", job!(), " FROM jobs WHERE id = $1"));
+    OF_ASSET = both(concat!("SELECT ", job!(), " FROM jobs WHERE asset_id = $1 ORDER BY created_at, priority DESC, turn, id"));
     // Claims and tells the story of it in one statement where the engine can.
     CLAIM = split(
-        "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
-         updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 \
-         AND class IN (SELECT value FROM json_each($4)) AND memory_mib <= $5 \
-         ORDER BY priority DESC, turn, id LIMIT $6) RETURNING *",
-        "WITH claimed AS (UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, \
-         lease_expires_at = $2, updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' \
-         AND run_after <= $3 AND class = ANY (ARRAY(SELECT jsonb_array_elements_text($4))) AND memory_mib <= $5 \
-         ORDER BY priority DESC, turn, id LIMIT $6 FOR UPDATE SKIP LOCKED) RETURNING *), \
-         told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) \
-         SELECT id, $3, attempt, 'claimed', $7 FROM claimed) SELECT * FROM claimed",
+        concat!(
+            "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
+             updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 \
+             AND class IN (SELECT value FROM json_each($4)) AND memory_mib <= $5 \
+             ORDER BY priority DESC, turn, id LIMIT $6) RETURNING ",
+            job!()
+        ),
+        concat!(
+            "WITH claimed AS (UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, \
+             lease_expires_at = $2, updated_at = $3 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' \
+             AND run_after <= $3 AND class = ANY (ARRAY(SELECT jsonb_array_elements_text($4))) AND memory_mib <= $5 \
+             ORDER BY priority DESC, turn, id LIMIT $6 FOR UPDATE SKIP LOCKED) RETURNING ",
+            job!(),
+            "), told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) \
+             SELECT id, $3, attempt, 'claimed', $7 FROM claimed) SELECT ",
+            job!(),
+            " FROM claimed"
+        ),
     );
     NEXT_DUE = split(
         "SELECT MIN(run_after) AS due FROM jobs WHERE state = 'queued' AND class IN (SELECT value FROM json_each($1))",
@@ -62,13 +81,18 @@ statements! {
          SELECT id FROM ended",
     );
     // $5 is 1 when the attempt counts as a failure, $8 when it met an outage; 0 when the lease was given back or lost.
-    PUT_BACK = both(
+    PUT_BACK = both(concat!(
         "UPDATE jobs SET state = CASE WHEN failures + $5 >= $6 OR attempt - outages - $8 >= $7 THEN 'parked' \
          ELSE 'queued' END, failures = failures + $5, outages = outages + $8, run_after = $3, lease_owner = NULL, lease_expires_at = NULL, updated_at = $4 \
-         WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING *"
-    );
-    EXPIRED = both("SELECT * FROM jobs WHERE state = 'leased' AND lease_expires_at <= $1 ORDER BY id LIMIT 100");
-    LEASED = both("SELECT * FROM jobs WHERE state = 'leased' ORDER BY id");
+         WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING ",
+        job!()
+    ));
+    EXPIRED = both(concat!(
+        "SELECT ",
+        job!(),
+        " FROM jobs WHERE state = 'leased' AND lease_expires_at <= $1 ORDER BY id LIMIT 100"
+    ));
+    LEASED = both(concat!("SELECT ", job!(), " FROM jobs WHERE state = 'leased' ORDER BY id"));
     CANCEL_OF_ASSET = both(
         "UPDATE jobs SET state = 'cancelled', lease_owner = NULL, lease_expires_at = NULL, updated_at = $2 \
          WHERE asset_id = $1 AND state IN ('queued', 'leased') AND kind <> 'clean_work' AND kind <> 'delete_asset'"
@@ -92,14 +116,22 @@ statements! {
     );
     COUNT_BY_STATE = both("SELECT kind, state, COUNT(*) AS total FROM jobs GROUP BY kind, state");
     LIST = split(
-        "SELECT * FROM jobs WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR asset_id = $2) \
-         AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
-        "SELECT * FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR asset_id = $2) \
-         AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        concat!(
+            "SELECT ",
+            job!(),
+            " FROM jobs WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR asset_id = $2) \
+             AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
+        ),
+        concat!(
+            "SELECT ",
+            job!(),
+            " FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR asset_id = $2) \
+             AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
+        ),
     );
     RUN_NOW = both("UPDATE jobs SET run_after = $2 WHERE id = $1 AND state = 'queued' AND run_after > $2");
     TELL = both("INSERT INTO job_story (job_id, at, attempt, event, detail) VALUES ($1, $2, $3, $4, $5)");
-    STORY = both("SELECT * FROM job_story WHERE job_id = $1 ORDER BY at, attempt");
+    STORY = both("SELECT at, attempt, event, detail FROM job_story WHERE job_id = $1 ORDER BY at, attempt");
 }
 
 /// A job as stored.

@@ -18,7 +18,8 @@ use crate::{
 macro_rules! lesson_view {
     ($rest:literal) => {
         concat!(
-            "SELECT l.*, c.owner_id, c.published_status AS course_status, \
+            "SELECT l.id, l.course_id, l.title, l.type, l.order_index, l.published_status, l.body, l.release_at, \
+             l.asset_id, l.version, l.created_at, l.updated_at, c.owner_id, c.published_status AS course_status, \
              EXISTS (SELECT 1 FROM enrollments e WHERE e.course_id = c.id AND e.user_id = $1 AND e.left_at IS NULL) \
                  AS enrolled, \
              a.state AS asset_state, a.progress AS asset_progress, a.duration_ms AS asset_duration_ms \

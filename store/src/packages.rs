@@ -22,8 +22,8 @@ statements! {
     INSERT_KEY = both(
         "INSERT INTO content_keys (kid, package_id, asset_id, class, period) VALUES ($1, $2, $3, $4, $5)"
     );
-    FIND = both("SELECT * FROM packages WHERE id = $1");
-    KEYS = both("SELECT * FROM content_keys WHERE package_id = $1 ORDER BY class, period");
+    FIND = both("SELECT id, asset_id, protection, renditions, published_at FROM packages WHERE id = $1");
+    KEYS = both("SELECT kid, class, period FROM content_keys WHERE package_id = $1 ORDER BY class, period");
     PUBLISH = both("UPDATE packages SET state = 'published', renditions = $2, published_at = $3 WHERE id = $1");
 }
 

@@ -65,7 +65,10 @@ statements! {
          action TEXT, user_id UUID, session_id UUID, lesson_id UUID, asset_id UUID, kid UUID, granted BOOLEAN, \
          reason TEXT, client TEXT)",
     );
-    AUDIT_SINCE = both("SELECT * FROM license_audit WHERE at >= $1 ORDER BY at, id LIMIT $2");
+    AUDIT_SINCE = both(
+        "SELECT id, at, action, user_id, session_id, lesson_id, asset_id, kid, granted, reason, client \
+         FROM license_audit WHERE at >= $1 ORDER BY at, id LIMIT $2"
+    );
 }
 
 /// What is known when somebody asks to play a lesson.

@@ -17,7 +17,10 @@ statements! {
     SEEN = both("UPDATE processes SET seen_at = $2 WHERE id = $1 RETURNING drain");
     LEAVE = both("DELETE FROM processes WHERE id = $1");
     FORGET = both("DELETE FROM processes WHERE seen_at < $1");
-    LIST = both("SELECT * FROM processes ORDER BY started_at, id");
+    LIST = both(
+        "SELECT id, host, pid, version, roles, slots, memory_mib, drain, started_at, seen_at FROM processes \
+         ORDER BY started_at, id"
+    );
     DRAIN = both("UPDATE processes SET drain = $2 WHERE id = $1");
     // Taken when free, run out, or one's own.
     HOLD = both(

@@ -15,7 +15,10 @@ statements! {
         "INSERT INTO signing_keys (id, purpose, public_key, wrapped_private, created_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT DO NOTHING"
     );
-    LIST = both("SELECT * FROM signing_keys WHERE purpose = $1 ORDER BY created_at DESC, id DESC");
+    LIST = both(
+        "SELECT id, public_key, wrapped_private, created_at, retired_at FROM signing_keys WHERE purpose = $1 \
+         ORDER BY created_at DESC, id DESC"
+    );
 }
 
 /// One signing key.

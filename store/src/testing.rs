@@ -52,6 +52,9 @@ pub async fn on_postgres_at(test: impl FnOnce(String, Db) -> Test) {
     on_a_database(false, test).await;
 }
 
+/// As many as a process with every role would have at least.
+const CONNECTIONS: u32 = 16;
+
 async fn on_a_database(migrate: bool, test: impl FnOnce(String, Db) -> Test) {
     let url = std::env::var(POSTGRES_URL_VARIABLE).unwrap_or_else(|_| POSTGRES_URL.to_owned());
     let server = PgConnectOptions::from_str(&url)
@@ -67,13 +70,19 @@ async fn on_a_database(migrate: bool, test: impl FnOnce(String, Db) -> Test) {
 
 const CLAIM: Statement = Statement::split(
     "testing::claim",
-    "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, updated_at = $3 \
-     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 AND kind IN \
-     (SELECT value FROM json_each($4)) ORDER BY priority DESC, turn, id LIMIT 1) RETURNING *",
-    "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, updated_at = $3 \
-     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 AND kind IN \
-     (SELECT jsonb_array_elements_text($4)) ORDER BY priority DESC, turn, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
-     RETURNING *",
+    concat!(
+        "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
+         updated_at = $3 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 AND kind IN \
+         (SELECT value FROM json_each($4)) ORDER BY priority DESC, turn, id LIMIT 1) RETURNING ",
+        jobs::job!()
+    ),
+    concat!(
+        "UPDATE jobs SET state = 'leased', attempt = attempt + 1, lease_owner = $1, lease_expires_at = $2, \
+         updated_at = $3 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND run_after <= $3 AND kind IN \
+         (SELECT jsonb_array_elements_text($4)) ORDER BY priority DESC, turn, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+         RETURNING ",
+        jobs::job!()
+    ),
 );
 
 /// Claims the most urgent job of these kinds, as [`jobs::claim`] does of classes.
@@ -100,7 +109,9 @@ pub async fn execute(db: &Db, sql: &'static str) -> Result<u64, Error> {
 }
 
 async fn run(url: &str, engine: &str, migrate: bool, test: impl FnOnce(Db) -> Test) -> Result<(), JoinError> {
-    let db = Db::open(url).await.unwrap_or_else(|error| panic!("open a test database on {engine}: {error}"));
+    let db = Db::open_with(url, CONNECTIONS)
+        .await
+        .unwrap_or_else(|error| panic!("open a test database on {engine}: {error}"));
     if migrate {
         db.migrate().await.unwrap_or_else(|error| panic!("migrate a test database on {engine}: {error}"));
     }

@@ -15,6 +15,18 @@ use crate::{
     value::args,
 };
 
+/// The columns of an [`Upload`].
+macro_rules! upload_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT uploads.id, uploads.owner_id, uploads.asset_id, uploads.length_bytes, uploads.metadata, \
+             uploads.state, uploads.created_at, uploads.expires_at, uploads.protocol, uploads.multipart_id, \
+             assets.state AS asset_state FROM uploads JOIN assets ON assets.id = uploads.asset_id ",
+            $rest
+        )
+    };
+}
+
 statements! {
     // PostgreSQL: course and lesson may change meanwhile, but not go away. The course first: see
     // `pipeline::delete_assets_of_lesson`. Two statements, so that the second sees what the first waited for.
@@ -36,18 +48,9 @@ statements! {
         "INSERT INTO uploads (id, owner_id, asset_id, length_bytes, metadata, state, created_at, expires_at, protocol, \
          multipart_id) VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9)"
     );
-    FIND = both(
-        "SELECT uploads.*, assets.state AS asset_state FROM uploads \
-         JOIN assets ON assets.id = uploads.asset_id WHERE uploads.id = $1"
-    );
-    FIND_OF_ASSET = both(
-        "SELECT uploads.*, assets.state AS asset_state FROM uploads \
-         JOIN assets ON assets.id = uploads.asset_id WHERE uploads.asset_id = $1"
-    );
-    LIST_OPEN = both(
-        "SELECT uploads.*, assets.state AS asset_state FROM uploads \
-         JOIN assets ON assets.id = uploads.asset_id WHERE uploads.state = 'open' ORDER BY uploads.id"
-    );
+    FIND = both(upload_view!("WHERE uploads.id = $1"));
+    FIND_OF_ASSET = both(upload_view!("WHERE uploads.asset_id = $1"));
+    LIST_OPEN = both(upload_view!("WHERE uploads.state = 'open' ORDER BY uploads.id"));
     EXTEND = both("UPDATE uploads SET expires_at = $2 WHERE id = $1 AND state = 'open' AND expires_at < $2");
     CLOSE = both("UPDATE uploads SET state = $2 WHERE id = $1 AND state = 'open'");
 }
