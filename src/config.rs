@@ -27,7 +27,7 @@ const DEFAULTS: &str = include_str!("lectern.toml");
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Http,
-    pub(crate) database: SecretDoor,
+    pub(crate) database: Database,
     pub(crate) queue: SecretDoor,
     pub(crate) objects: Door,
     pub(crate) vault: Vault,
@@ -52,6 +52,7 @@ macro_rules! section {
 section!(Http { listen: String, public_url: String, trust_forwarded_for: bool });
 section!(Door { url: String });
 section!(SecretDoor { url: RedactedUrl });
+section!(Database { url: RedactedUrl, connections: u32 });
 section!(Vault { master_key: Redacted });
 section!(Log { filter: String, format: LogFormat });
 section!(Shutdown { grace_s: u64 });
@@ -112,9 +113,14 @@ impl Serialize for Redacted {
 pub(crate) struct RedactedUrl(pub(crate) secrecy::SecretString);
 
 impl RedactedUrl {
-    fn shown(&self) -> String {
+    /// The URL with its password.
+    pub(crate) fn exposed(&self) -> &str {
         use secrecy::ExposeSecret as _;
-        let text = self.0.expose_secret();
+        self.0.expose_secret()
+    }
+
+    fn shown(&self) -> String {
+        let text = self.exposed();
         match url::Url::parse(text) {
             Ok(mut url) if url.password().is_some() => {
                 // A URL that has a password can have another one.
@@ -136,14 +142,6 @@ impl std::fmt::Debug for RedactedUrl {
 impl Serialize for RedactedUrl {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.shown())
-    }
-}
-
-impl SecretDoor {
-    /// The URL with its password.
-    pub(crate) fn url(&self) -> &str {
-        use secrecy::ExposeSecret as _;
-        self.url.0.expose_secret()
     }
 }
 
@@ -181,7 +179,7 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.database_url().starts_with("sqlite:") && self.queue.url() != "local:" {
+        if self.database_url().starts_with("sqlite:") && self.queue.url.exposed() != "local:" {
             bail!(
                 "queue.url: SQLite takes one process, which needs no broker: set database.url to a postgres: URL, or leave \
                  queue.url at \"local:\""
@@ -219,10 +217,10 @@ impl Config {
 
     /// The database URL, with the default filled in.
     pub(crate) fn database_url(&self) -> String {
-        if self.database.url().is_empty() {
+        if self.database.url.exposed().is_empty() {
             format!("sqlite:{}", self.data_dir.join("lectern.db").display())
         } else {
-            self.database.url().to_owned()
+            self.database.url.exposed().to_owned()
         }
     }
 

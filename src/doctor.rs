@@ -73,7 +73,7 @@ async fn queue(config: &Config) -> Finding {
         let queue = queue::open(&config.queue.url.0).await.map_err(|error| error.to_string())?;
         let waits = std::time::Duration::from_secs(5);
         match tokio::time::timeout(waits, queue.check()).await {
-            Ok(Ok(())) if config.queue.url() == "local:" => Ok("within the process".to_owned()),
+            Ok(Ok(())) if config.queue.url.exposed() == "local:" => Ok("within the process".to_owned()),
             Ok(Ok(())) => Ok("the broker answers".to_owned()),
             Ok(Err(error)) => Err(format!("{error}; look at host, account and vhost in queue.url")),
             Err(_) => Err("the broker does not answer; look at the host in queue.url".to_owned()),

@@ -29,6 +29,16 @@ impl Role {
             Self::LicenseServer => "license-server",
         }
     }
+
+    /// Connections to PostgreSQL that serve its statements without a queue: many short requests at once on one side, a few
+    /// jobs with a heartbeat each on the other.
+    const fn connections(self) -> u32 {
+        match self {
+            Self::Api | Self::Ingest => 8,
+            Self::Transcoder | Self::Packager => 4,
+            Self::LicenseServer => 16,
+        }
+    }
 }
 
 /// The roles of one process.
@@ -47,6 +57,11 @@ impl Roles {
 
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::all()
+    }
+
+    /// Connections to PostgreSQL that all of them together may need.
+    pub(crate) fn connections(&self) -> u32 {
+        self.0.iter().map(|role| role.connections()).sum()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -102,5 +117,6 @@ mod tests {
     fn all_is_all() {
         let all: Roles = "api,ingest,transcoder,packager,license-server".parse().unwrap();
         assert!(all.is_all());
+        assert_eq!(all.connections(), 40);
     }
 }

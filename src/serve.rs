@@ -57,10 +57,19 @@ pub(crate) struct Server {
     _lock: Option<std::fs::File>,
 }
 
-/// Opens the configured database; for SQLite, makes the data folder first.
+/// Opens the configured database for a command; for SQLite, makes the data folder first.
 pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Db> {
     make_data_dir(config)?;
     Ok(Db::open(&config.database_url()).await?)
+}
+
+/// The same for a process that serves.
+async fn open_database_for(config: &Config, roles: &Roles) -> anyhow::Result<Db> {
+    let connections = match config.database.connections {
+        0 => roles.connections(),
+        connections => connections,
+    };
+    Ok(Db::open_with(&config.database_url(), connections).await?)
 }
 
 fn make_data_dir(config: &Config) -> anyhow::Result<()> {
@@ -105,16 +114,16 @@ fn lock_data_dir(config: &Config) -> anyhow::Result<std::fs::File> {
 impl Server {
     /// Opens everything and starts the roles. What fails here fails before the first request.
     pub(crate) async fn start(config: &Config, roles: &Roles) -> anyhow::Result<Self> {
-        make_data_dir(config)?;
         let embedded = config.database_url().starts_with("sqlite:");
         if embedded && !roles.is_all() {
             bail!(
                 "SQLite takes one process, which must have every role: leave --roles out, or set database.url to a postgres: URL"
             );
         }
+        make_data_dir(config)?;
         // Before the database: migrations of a second process would already be one too many.
         let lock = embedded.then(|| lock_data_dir(config)).transpose()?;
-        let db = open_database(config).await?;
+        let db = open_database_for(config, roles).await?;
         db.migrate().await?;
         let vault = open_vault(config)?;
         let objects = doors::open_objects(config).await?;
