@@ -154,6 +154,11 @@ impl Node {
         }
     }
 
+    /// The process's number, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.server.lock().unwrap().pid()
+    }
+
     /// How it ended, each time.
     pub fn ends(&self) -> Vec<String> {
         self.ends.lock().unwrap().clone()
