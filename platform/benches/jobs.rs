@@ -1,7 +1,7 @@
 //! Ten thousand jobs of no work through RabbitMQ and PostgreSQL, beside a bare lapin producer and consumer of the same
 //! durability on the same broker. Prints one JSON object; `benches/run` puts it into docs/benchmarks.md.
 //!
-//! Both sides: persistent messages in a quorum queue, confirmed in batches of 500, at most 64 unacknowledged, each
+//! Both sides: persistent messages in a quorum queue, confirmed in batches of 500, at most 256 unacknowledged, each
 //! acknowledged by itself. Lectern's side inserts jobs in transactions of ten (as a plan does), relays them through the
 //! outbox, claims, completes and tells the story of each.
 
@@ -49,7 +49,7 @@ use tracing_subscriber::{Layer, layer::SubscriberExt as _, registry::LookupSpan}
 
 const JOBS: u64 = 10_000;
 const ASSETS: u64 = 1_000;
-const IN_HAND: u16 = 64;
+const IN_HAND: u16 = 256;
 const BATCH: u64 = 500;
 const ROUNDS: usize = 3;
 
@@ -184,18 +184,17 @@ async fn lectern(db: Db, statements: Arc<AtomicU64>) -> (f64, f64) {
             for asset in assets {
                 let now = SystemClock.now();
                 let mut tx = db.begin().await.unwrap();
-                for index in 0..JOBS / ASSETS {
-                    let job = NewJob {
-                        dedup_key: format!("{asset}:{index}"),
-                        payload: JobPayload::CleanWork { asset },
-                        priority: 0,
-                        weight: 0.0,
-                        owner: None,
-                        turn: 0,
-                        memory_mib: 0,
-                    };
-                    assert!(jobs::insert(&mut tx, job, now).await.unwrap());
-                }
+                let job = |index| NewJob {
+                    dedup_key: format!("{asset}:{index}"),
+                    payload: JobPayload::CleanWork { asset },
+                    priority: 0,
+                    weight: 0.0,
+                    owner: None,
+                    turn: 0,
+                    memory_mib: 0,
+                };
+                let new: Vec<NewJob> = (0..JOBS / ASSETS).map(job).collect();
+                assert_eq!(jobs::insert_all(&mut tx, &new, now).await.unwrap(), JOBS / ASSETS);
                 tx.commit().await.unwrap();
             }
         })

@@ -10,23 +10,26 @@
 //! dropped; whatever it wrote belongs to an attempt that can no longer complete.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use lectern_domain::{ids::ProcessId, job::WorkClass};
+use lectern_domain::{
+    ids::{AssetId, ProcessId},
+    job::WorkClass,
+};
 use lectern_store::{
     Db, Engine,
     jobs::{self, Job, PutBack, Wanted},
     pipeline::{self, Completion, JobFailure, Taken},
 };
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -47,6 +50,8 @@ const POLL_ALONE: Duration = Duration::from_secs(5);
 const POLL_AMONG_MANY: Duration = Duration::from_secs(2);
 /// How long a process with many slots lets them come free before it claims again.
 const GATHER: Duration = Duration::from_millis(10);
+/// What ends within this time of each other is written together.
+const TOGETHER: Duration = Duration::from_millis(1);
 /// Longest time that an attempt may take. Jobs are cut to take a few minutes; what takes this long hangs.
 pub const LONGEST: Duration = Duration::from_mins(25);
 
@@ -153,7 +158,15 @@ pub struct Workers {
     pub news: AssetNews,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// Completions on their way to the database.
+    pub ending: Ending,
 }
+
+/// Jobs that have ended and are not written yet, by asset; an asset that is being written has an entry.
+#[derive(Debug, Clone, Default)]
+pub struct Ending(Arc<Mutex<HashMap<AssetId, Vec<(Ended, oneshot::Sender<Taken>)>>>>);
+
+type Ended = (Job, Completion);
 
 impl Workers {
     /// A process that hears of nobody else.
@@ -167,6 +180,7 @@ impl Workers {
             queue: Arc::new(LocalQueue::default()),
             drain: Drain::default(),
             shutdown: Shutdown::default(),
+            ending: Ending::default(),
         }
     }
 
@@ -406,15 +420,22 @@ impl Workers {
             let _ = (&mut task).await;
         }
         let (taken, word) = match outcome {
-            Some(Ok(completion)) => {
-                (self.write(|now| pipeline::complete(&self.db, &job, completion.clone(), now)).await, "done")
-            }
+            Some(Ok(completion)) => (self.complete(job.clone(), completion).await, "done"),
             Some(Err(failure)) => {
                 tracing::warn!(job = %job.id, %asset, kind, attempt = job.attempt, ?failure, "job failed");
-                (self.write(|now| pipeline::job_failed(&self.db, &job, failure.clone(), now)).await, "failed")
+                (
+                    self.write(Taken::Fenced, |now| {
+                        pipeline::job_failed(&self.db, &job, failure.clone(), now)
+                    })
+                    .await,
+                    "failed",
+                )
             }
             None => (
-                self.write(|now| pipeline::job_put_back(&self.db, &job, PutBack::Released, now)).await,
+                self.write(Taken::Fenced, |now| {
+                    pipeline::job_put_back(&self.db, &job, PutBack::Released, now)
+                })
+                .await,
                 "released",
             ),
         };
@@ -449,11 +470,52 @@ impl Workers {
         }
     }
 
-    /// Writes an outcome, trying again while the lease lasts: the work is done, only the word of it is missing.
-    async fn write<F, Fut>(&self, outcome: F) -> Taken
+    /// Completes a job. Completions of one asset take turns in the database anyway; those that come while one is being
+    /// written are written together after it.
+    async fn complete(&self, job: Job, completion: Completion) -> Taken {
+        let asset = job.payload.asset();
+        let (tell, told) = oneshot::channel();
+        let first = {
+            let mut ending = self.ending.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = !ending.contains_key(&asset);
+            ending.entry(asset).or_default().push(((job, completion), tell));
+            first
+        };
+        if first {
+            let workers = self.clone();
+            tokio::spawn(async move {
+                // Short jobs that were claimed together end together.
+                tokio::time::sleep(TOGETHER).await;
+                while let Some((ended, tell)) = workers.ended(asset) {
+                    let fenced = vec![Taken::Fenced; ended.len()];
+                    let taken =
+                        workers.write(fenced, |now| pipeline::complete_all(&workers.db, &ended, now)).await;
+                    for (tell, taken) in tell.into_iter().zip(taken) {
+                        let _ = tell.send(taken);
+                    }
+                }
+            });
+        }
+        told.await.unwrap_or(Taken::Fenced)
+    }
+
+    /// What waits to be completed of an asset; none: the next that ends is the first again.
+    fn ended(&self, asset: AssetId) -> Option<(Vec<Ended>, Vec<oneshot::Sender<Taken>>)> {
+        let mut ending = self.ending.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(ending.get_mut(&asset)?);
+        if waiting.is_empty() {
+            ending.remove(&asset);
+            return None;
+        }
+        Some(waiting.into_iter().unzip())
+    }
+
+    /// Writes an outcome, trying again while the lease lasts: the work is done, only the word of it is missing. `lost` if it
+    /// cannot be written.
+    async fn write<T, F, Fut>(&self, lost: T, outcome: F) -> T
     where
         F: Fn(lectern_domain::Timestamp) -> Fut,
-        Fut: Future<Output = Result<Taken, lectern_store::Error>>,
+        Fut: Future<Output = Result<T, lectern_store::Error>>,
     {
         let deadline = Instant::now() + LEASE;
         loop {
@@ -465,7 +527,7 @@ impl Workers {
                 }
                 Err(error) => {
                     tracing::error!(%error, "could not write a job's outcome; its lease will run out");
-                    return Taken::Fenced;
+                    return lost;
                 }
             }
         }

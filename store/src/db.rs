@@ -21,9 +21,15 @@ use crate::{
 
 /// Connections to PostgreSQL of who does a few things and ends.
 const CONNECTIONS: u32 = 4;
-/// PostgreSQL ends statements, waits for locks, and transactions that nobody goes on with after these times.
-const SERVER_LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "30s"), ("lock_timeout", "20s"), ("idle_in_transaction_session_timeout", "60s")];
+/// PostgreSQL ends statements, waits for locks, and transactions that nobody goes on with after these times. Every statement
+/// here looks rows up by a key or walks an index in its order. A bitmap of an index, which the planner prefers for the queue of jobs,
+/// visits what was dequeued before each time; a walk remembers that it is gone.
+const SESSION: [(&str, &str); 4] = [
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "20s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("enable_bitmapscan", "off"),
+];
 /// How long an answer is waited for: longer than the server would work, so that only a connection that is half open, or a
 /// server that is gone, comes to it.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -125,7 +131,7 @@ impl Db {
             }
             "postgres" | "postgresql" => {
                 let fail = |source| Error::Connection { action: "open postgres", source };
-                let options = PgConnectOptions::from_str(url).map_err(fail)?.options(SERVER_LIMITS);
+                let options = PgConnectOptions::from_str(url).map_err(fail)?.options(SESSION);
                 let pool = PgPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(Duration::from_secs(10))

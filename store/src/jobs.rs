@@ -31,11 +31,20 @@ macro_rules! job {
 pub(crate) use job;
 
 statements! {
-    INSERT = both(
+    // Any number of rows at once: a plan queues hundreds.
+    INSERT = split(
         "INSERT INTO jobs (id, dedup_key, kind, asset_id, payload, state, priority, weight, progress, run_after, \
          attempt, failures, owner_id, turn, memory_mib, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0.0, $8, 0, 0, $9, $10, $11, $8, $8) \
-         ON CONFLICT (dedup_key) DO NOTHING"
+         SELECT unhex(r.value ->> 'id'), r.value ->> 'dedup_key', r.value ->> 'kind', unhex(r.value ->> 'asset_id'), \
+         r.value -> 'payload', 'queued', r.value ->> 'priority', r.value ->> 'weight', 0.0, $2, 0, 0, \
+         unhex(r.value ->> 'owner_id'), r.value ->> 'turn', r.value ->> 'memory_mib', $2, $2 \
+         FROM json_each($1) AS r WHERE TRUE ON CONFLICT (dedup_key) DO NOTHING",
+        "INSERT INTO jobs (id, dedup_key, kind, asset_id, payload, state, priority, weight, progress, run_after, \
+         attempt, failures, owner_id, turn, memory_mib, created_at, updated_at) \
+         SELECT id, dedup_key, kind, asset_id, payload, 'queued', priority, weight, 0.0, $2, 0, 0, owner_id, turn, \
+         memory_mib, $2, $2 FROM jsonb_to_recordset($1) AS r(id UUID, dedup_key TEXT, kind TEXT, asset_id UUID, \
+         payload JSONB, priority BIGINT, weight DOUBLE PRECISION, owner_id UUID, turn BIGINT, memory_mib BIGINT) \
+         ON CONFLICT (dedup_key) DO NOTHING",
     );
     FIND = both(concat!("SELECT ", job!(), " FROM jobs WHERE id = $1"));
     OF_ASSET = both(concat!("SELECT ", job!(), " FROM jobs WHERE asset_id = $1 ORDER BY created_at, priority DESC, turn, id"));
@@ -69,16 +78,25 @@ statements! {
         "UPDATE jobs SET lease_expires_at = $3, progress = CASE WHEN $4 > progress THEN $4 ELSE progress END \
          WHERE id = $1 AND attempt = $2 AND state = 'leased'"
     );
-    // Ends a job and tells the story of it in one statement where the engine can.
+    // Ends jobs and tells the story of each in one statement where the engine can. By the lease and not by the state, and the ids
+    // as an array, so that PostgreSQL finds them by id and not among all that are or were leased.
     FINISH = split(
-        "UPDATE jobs SET state = $3, result = $4, progress = CASE WHEN $3 = 'done' THEN 1.0 ELSE progress END, \
-         lease_owner = NULL, lease_expires_at = NULL, updated_at = $5 \
-         WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING id",
-        "WITH ended AS (UPDATE jobs SET state = $3, result = $4, \
-         progress = CASE WHEN $3 = 'done' THEN 1.0 ELSE progress END, lease_owner = NULL, lease_expires_at = NULL, \
-         updated_at = $5 WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING id), \
-         told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) SELECT id, $5, $2, $3, '' FROM ended) \
+        "UPDATE jobs SET state = $2, result = NULLIF(r.value -> 'result', 'null'), \
+         progress = CASE WHEN $2 = 'done' THEN 1.0 ELSE progress END, lease_owner = NULL, lease_expires_at = NULL, \
+         updated_at = $3 FROM json_each($1) AS r WHERE jobs.id = unhex(r.value ->> 'id') \
+         AND jobs.attempt = r.value ->> 'attempt' AND jobs.lease_owner IS NOT NULL RETURNING id",
+        "WITH r AS (SELECT id, attempt, result FROM jsonb_to_recordset($1) AS r(id UUID, attempt BIGINT, result JSONB)), \
+         ended AS (UPDATE jobs SET state = $2, result = (SELECT NULLIF(r.result, 'null') FROM r WHERE r.id = jobs.id), \
+         progress = CASE WHEN $2 = 'done' THEN 1.0 ELSE progress END, lease_owner = NULL, lease_expires_at = NULL, \
+         updated_at = $3 WHERE id = ANY (ARRAY(SELECT id FROM r)) \
+         AND attempt = (SELECT r.attempt FROM r WHERE r.id = jobs.id) AND lease_owner IS NOT NULL \
+         RETURNING id, attempt), \
+         told AS (INSERT INTO job_story (job_id, at, attempt, event, detail) SELECT id, $3, attempt, $2, '' FROM ended) \
          SELECT id FROM ended",
+    );
+    OPEN_TRANSCODES = both(
+        "SELECT COUNT(*) AS open FROM jobs WHERE asset_id = $1 AND kind IN ('transcode_span', 'transcode_audio') \
+         AND state NOT IN ('done', 'cancelled')"
     );
     // $5 is 1 when the attempt counts as a failure, $8 when it met an outage; 0 when the lease was given back or lost.
     PUT_BACK = both(concat!(
@@ -255,23 +273,29 @@ impl NewJob {
 
 /// Queues a job. False: the same work was queued before.
 pub async fn insert(tx: &mut Tx, new: NewJob, now: Timestamp) -> Result<bool, Error> {
-    let id = JobId::from_uuid(uuid_v7(now, &rand::random()));
-    let payload = serde_json::to_value(&new.payload).map_err(|error| corrupt("payload", error))?;
-    let (kind, asset) = (new.payload.kind().as_str(), new.payload.asset());
-    let args = args![
-        id,
-        new.dedup_key,
-        kind,
-        asset,
-        payload,
-        new.priority,
-        new.weight,
-        now,
-        new.owner,
-        new.turn,
-        new.memory_mib,
-    ];
-    Ok(tx.execute(INSERT, args).await? == 1)
+    Ok(insert_all(tx, &[new], now).await? == 1)
+}
+
+/// Queues jobs. How many; the others were queued before.
+pub async fn insert_all(tx: &mut Tx, new: &[NewJob], now: Timestamp) -> Result<u64, Error> {
+    let row = |new: &NewJob| {
+        let id = JobId::from_uuid(uuid_v7(now, &rand::random()));
+        let payload = serde_json::to_value(&new.payload).map_err(|error| corrupt("payload", error))?;
+        Ok(serde_json::json!({
+            "id": id.uuid().simple().to_string(),
+            "dedup_key": new.dedup_key,
+            "kind": new.payload.kind().as_str(),
+            "asset_id": new.payload.asset().uuid().simple().to_string(),
+            "payload": payload,
+            "priority": new.priority,
+            "weight": new.weight,
+            "owner_id": new.owner.map(|owner| owner.uuid().simple().to_string()),
+            "turn": new.turn,
+            "memory_mib": new.memory_mib,
+        }))
+    };
+    let rows = new.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+    tx.execute(INSERT, args![serde_json::Value::from(rows), now]).await
 }
 
 /// A job by id.
@@ -282,10 +306,6 @@ pub async fn find(db: &Db, id: JobId) -> Result<Option<Job>, Error> {
 /// Every job of an asset, oldest first.
 pub async fn of_asset(db: &Db, asset: AssetId) -> Result<Vec<Job>, Error> {
     db.fetch_all(OF_ASSET, args![asset]).await
-}
-
-pub(crate) async fn of_asset_in(tx: &mut Tx, asset: AssetId) -> Result<Vec<Job>, Error> {
-    tx.fetch_all(OF_ASSET, args![asset]).await
 }
 
 fn names(classes: &[WorkClass]) -> serde_json::Value {
@@ -380,25 +400,41 @@ pub async fn heartbeat(
     Ok(db.execute(HEARTBEAT, args![job.id, job.attempt, now + lease, progress.clamp(0.0, 1.0)]).await? == 1)
 }
 
+/// Ends leased jobs, each with its result. Those that were ended; the others are fenced.
 pub(crate) async fn finish(
     tx: &mut Tx,
-    job: &Job,
+    jobs: &[(&Job, Option<serde_json::Value>)],
     state: JobState,
-    result: Option<serde_json::Value>,
     now: Timestamp,
-) -> Result<bool, Error> {
-    struct Ended;
+) -> Result<Vec<JobId>, Error> {
+    struct Ended(JobId);
     impl FromRow for Ended {
-        fn from_row(_: &Row) -> Result<Self, Error> {
-            Ok(Self)
+        fn from_row(row: &Row) -> Result<Self, Error> {
+            row.get("id").map(Self)
         }
     }
-    let args = args![job.id, job.attempt, state.as_str(), result, now];
-    let held = tx.fetch_optional::<Ended>(FINISH, args).await?.is_some();
-    if held && matches!(tx, Tx::Sqlite(_)) {
-        tell(tx, job.id, job.attempt, state.as_str(), "", now).await?;
+    let row = |(job, result): &(&Job, Option<serde_json::Value>)| serde_json::json!({ "id": job.id.uuid().simple().to_string(), "attempt": job.attempt, "result": result });
+    let rows: Vec<serde_json::Value> = jobs.iter().map(row).collect();
+    let ended: Vec<Ended> =
+        tx.fetch_all(FINISH, args![serde_json::Value::from(rows), state.as_str(), now]).await?;
+    let ended: Vec<JobId> = ended.into_iter().map(|Ended(id)| id).collect();
+    if matches!(tx, Tx::Sqlite(_)) {
+        for (job, _) in jobs.iter().filter(|(job, _)| ended.contains(&job.id)) {
+            tell(tx, job.id, job.attempt, state.as_str(), "", now).await?;
+        }
     }
-    Ok(held)
+    Ok(ended)
+}
+
+/// How many of an asset's transcode jobs have not come to an end.
+pub(crate) async fn open_transcodes(tx: &mut Tx, asset: AssetId) -> Result<u64, Error> {
+    struct Open(u64);
+    impl FromRow for Open {
+        fn from_row(row: &Row) -> Result<Self, Error> {
+            row.get("open").map(Self)
+        }
+    }
+    Ok(tx.fetch_optional::<Open>(OPEN_TRANSCODES, args![asset]).await?.map_or(0, |open| open.0))
 }
 
 /// Steps of the backoff after which a job whose doors are away asks again at the same pace, about every half minute: an outage

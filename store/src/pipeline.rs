@@ -224,41 +224,54 @@ pub async fn report_progress(db: &Db, asset: AssetId) -> Result<(), Error> {
 
 /// Completes a job: its result, the asset's next state and the jobs that follow, at once.
 pub async fn complete(db: &Db, job: &Job, completion: Completion, now: Timestamp) -> Result<Taken, Error> {
-    let asset_id = job.payload.asset();
+    Ok(complete_all(db, &[(job.clone(), completion)], now).await?[0])
+}
+
+/// The same for some jobs of one asset that have ended, in their order.
+pub async fn complete_all(db: &Db, ended: &[(Job, Completion)], now: Timestamp) -> Result<Vec<Taken>, Error> {
+    let Some(asset_id) = ended.first().map(|(job, _)| job.payload.asset()) else { return Ok(Vec::new()) };
+    let fenced = vec![Taken::Fenced; ended.len()];
     let mut tx = db.begin().await?;
-    // Two jobs of one asset that end together take turns here, so that exactly one of them sees itself as the last.
-    let Some(asset) = assets::hold(&mut tx, asset_id).await? else { return Ok(Taken::Fenced) };
-    let result = match &completion {
-        Completion::Transcoded { output, .. } => {
-            Some(serde_json::to_value(output).map_err(|error| corrupt("result", error))?)
-        }
-        _ => None,
+    // Jobs of one asset that end together take turns here, so that exactly one of them sees itself as the last.
+    let Some(asset) = assets::hold(&mut tx, asset_id).await? else { return Ok(fenced) };
+    let result = |completion: &Completion| match completion {
+        Completion::Transcoded { output, .. } => serde_json::to_value(output).map(Some),
+        _ => Ok(None),
     };
-    if !jobs::finish(&mut tx, job, JobState::Done, result, now).await? {
-        return Ok(Taken::Fenced);
-    }
-    match completion {
-        Completion::Probed { source, plan } => probed(&mut tx, &asset, &source, &plan, now).await?,
-        Completion::Transcoded { package, .. } => transcoded(&mut tx, &asset, &package, now).await?,
-        Completion::Packaged { renditions, duration_ms } => {
-            if let JobPayload::Package { package, .. } = job.payload {
-                packaged(&mut tx, &asset, package, &renditions, duration_ms, now).await?;
-            }
+    let rows = ended
+        .iter()
+        .map(|(job, completion)| Ok((job, result(completion).map_err(|error| corrupt("result", error))?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let held = jobs::finish(&mut tx, &rows, JobState::Done, now).await?;
+    let mut taken = fenced;
+    for ((job, completion), taken) in ended.iter().zip(&mut taken) {
+        if !held.contains(&job.id) {
+            continue;
         }
-        Completion::Removed => {
-            if asset.state == AssetState::Playable
-                && assets::advance(&mut tx, asset_id, AssetState::Ready, now).await?
-            {
-                tx.execute(COMPLETE_PROGRESS, args![asset_id]).await?;
+        *taken = Taken::Yes;
+        match completion {
+            Completion::Probed { source, plan } => probed(&mut tx, &asset, source, plan, now).await?,
+            Completion::Transcoded { package, .. } => transcoded(&mut tx, &asset, package, now).await?,
+            Completion::Packaged { renditions, duration_ms } => {
+                if let JobPayload::Package { package, .. } = job.payload {
+                    packaged(&mut tx, &asset, package, renditions, *duration_ms, now).await?;
+                }
+            }
+            Completion::Removed => {
+                if asset.state == AssetState::Playable
+                    && assets::advance(&mut tx, asset_id, AssetState::Ready, now).await?
+                {
+                    tx.execute(COMPLETE_PROGRESS, args![asset_id]).await?;
+                }
             }
         }
     }
     // Removing objects is no progress.
-    if job.payload.kind().gives_up() {
+    if ended.iter().any(|(job, _)| held.contains(&job.id) && job.payload.kind().gives_up()) {
         tx.execute(ADVANCE_PROGRESS, args![asset_id]).await?;
     }
     tx.commit().await?;
-    Ok(Taken::Yes)
+    Ok(taken)
 }
 
 async fn probed(
@@ -283,6 +296,7 @@ async fn probed(
     let memory_mib = source.video.as_ref().zip(plan.video.as_ref()).map_or(0, span_memory);
     // Turns pass with the media made: whoever brings a hundred hours waits for others after each of them.
     let mut turn = jobs::fair_start(tx, asset.owner).await?;
+    let mut queued = Vec::new();
     for index in 0..plan.audio.len() {
         let job = NewJob {
             dedup_key: format!("{}:{}:audio:{index}", asset.id, asset.generation),
@@ -292,7 +306,7 @@ async fn probed(
             ..new(JobPayload::TranscodeAudio { asset: asset.id, audio: index as u32 })
         };
         turn += plan.duration_ns / 20_000_000;
-        jobs::insert(tx, job, now).await?;
+        queued.push(job);
     }
     for span in spans {
         let job = NewJob {
@@ -304,21 +318,14 @@ async fn probed(
         };
         let end_ns = span.end_ns.unwrap_or(plan.duration_ns);
         turn += end_ns.saturating_sub(span.start_ns) / 1_000_000;
-        jobs::insert(tx, job, now).await?;
+        queued.push(job);
     }
+    jobs::insert_all(tx, &queued, now).await?;
     Ok(())
 }
 
-fn is_transcode(job: &Job) -> bool {
-    matches!(job.payload, JobPayload::TranscodeSpan { .. } | JobPayload::TranscodeAudio { .. })
-}
-
 async fn transcoded(tx: &mut Tx, asset: &Asset, package: &NewPackage, now: Timestamp) -> Result<(), Error> {
-    let jobs = jobs::of_asset_in(tx, asset.id).await?;
-    let open = jobs
-        .iter()
-        .filter(|job| is_transcode(job) && !matches!(job.state, JobState::Done | JobState::Cancelled))
-        .count();
+    let open = jobs::open_transcodes(tx, asset.id).await?;
     let payload = JobPayload::Package { asset: asset.id, package: package.id };
     let job = NewJob {
         dedup_key: format!("{}:{}:package", asset.id, asset.generation),
@@ -383,11 +390,11 @@ pub async fn job_failed(db: &Db, job: &Job, failure: JobFailure, now: Timestamp)
         JobFailure::Unavailable(detail) => put_back(&mut tx, job, &PutBack::Unavailable(detail), now).await?,
         JobFailure::Fail { failure, detail } => {
             let result = Some(serde_json::json!({ "failure": failure, "detail": detail }));
-            if jobs::finish(&mut tx, job, JobState::Failed, result, now).await? {
+            if jobs::finish(&mut tx, &[(job, result)], JobState::Failed, now).await?.is_empty() {
+                Taken::Fenced
+            } else {
                 fail_asset(&mut tx, job.payload.asset(), &failure, now).await?;
                 Taken::Yes
-            } else {
-                Taken::Fenced
             }
         }
     };

@@ -46,8 +46,16 @@ BEGIN
         NEW.run_after);
     RETURN NULL;
 END $$;
+-- Jobs are inserted many at a time.
+CREATE FUNCTION announce_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO outbox (topic, body, due_at)
+        SELECT 'job.' || class, jsonb_build_object('job', id, 'asset', asset_id, 'attempt', attempt), run_after
+        FROM inserted WHERE state = 'queued';
+    RETURN NULL;
+END $$;
 CREATE TRIGGER jobs_queued AFTER INSERT ON jobs
-    FOR EACH ROW WHEN (NEW.state = 'queued') EXECUTE FUNCTION announce_job();
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION announce_jobs();
 CREATE TRIGGER jobs_queued_again AFTER UPDATE OF state ON jobs
     FOR EACH ROW WHEN (NEW.state = 'queued' AND OLD.state <> 'queued') EXECUTE FUNCTION announce_job();
 
