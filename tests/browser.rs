@@ -1,4 +1,6 @@
-//! The browser application in Chromium against the real program: `tests/browser/lectern.test.mjs`.
+//! The browser application in Chromium against the real program: `tests/browser/lectern.test.mjs`. Against one process with
+//! everything in it, and against a process for each role on PostgreSQL, RabbitMQ and S3 behind nginx, where `lectern demo` proves
+//! the main job first.
 //!
 //! Pictures of every page go to the folder in `LECTERN_SCREENSHOTS`, or to `browser` in cargo's folder for test files.
 
@@ -9,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use harness::{Server, draw, installed, run};
+use harness::{LECTERN, Server, draw, edge::Edge, installed, run, topology::Topology};
 
 /// Where Debian's package and others put it.
 const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -36,14 +38,36 @@ fn lecture(folder: &Path, speech: &Path) -> PathBuf {
     draw::ffmpeg(folder, "Lecture 1, refraction.mp4", &arguments)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_whole_job_in_a_browser() {
+/// Everything that people do in the pages at `url`. Pictures only if there is a folder for them.
+fn the_whole_job_in_a_browser(url: &str, folder: &Path, pictures: Option<&Path>) {
     installed("tests/browser/node_modules/playwright-core");
     let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
     let chromium = chromium.expect("Chromium is missing: run `make test`, which installs it");
+    let speech = folder.join("speech.wav");
+    let file = lecture(folder, &speech);
+    let output = Command::new("node")
+        .args(["--test", "--test-reporter=spec", "lectern.test.mjs"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser"))
+        .env("LECTERN_URL", url)
+        .env("LECTERN_LECTURE", &file)
+        .env("LECTERN_SPEECH", &speech)
+        .env("LECTERN_SCREENSHOTS", pictures.unwrap_or(Path::new("")))
+        .env("LECTERN_CHROMIUM", chromium)
+        .stdin(Stdio::null())
+        .output()
+        .expect("node is missing: install Node 20.19 or newer");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "the browser test failed; pictures are in {pictures:?}\n{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process() {
     let folder = tempfile::tempdir().unwrap();
-    let speech = folder.path().join("speech.wav");
-    let file = lecture(folder.path(), &speech);
     let pictures = std::env::var_os("LECTERN_SCREENSHOTS")
         .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"), PathBuf::from);
     std::fs::create_dir_all(&pictures).unwrap();
@@ -53,24 +77,25 @@ async fn the_whole_job_in_a_browser() {
         page.status().is_success(),
         "the program has no browser application: run `make web`, then build it again"
     );
+    the_whole_job_in_a_browser(&server.url, folder.path(), Some(&pictures));
+}
 
-    let output = Command::new("node")
-        .args(["--test", "--test-reporter=spec", "lectern.test.mjs"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser"))
-        .env("LECTERN_URL", &server.url)
-        .env("LECTERN_LECTURE", &file)
-        .env("LECTERN_SPEECH", &speech)
-        .env("LECTERN_SCREENSHOTS", &pictures)
-        .env("LECTERN_CHROMIUM", chromium)
+#[tokio::test(flavor = "multi_thread")]
+async fn many_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("LECTERN__HTTP__TRUST_FORWARDED_FOR", "true"), ("LECTERN__TRANSCODE__SPAN_MS", "8000")];
+    let topology = Topology::start(folder.path(), &settings).await;
+    let (api, license_server) = (&topology.node("api").url, &topology.node("license-server").url);
+    let edge = Edge::start(folder.path(), api, license_server).await;
+
+    let demo = Command::new(LECTERN)
+        .args(["demo", "--once", "--url", &edge.url])
         .stdin(Stdio::null())
         .output()
-        .expect("node is missing: install Node 20.19 or newer");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "the browser test failed; pictures are in {}\n{told}\n{}",
-        pictures.display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .unwrap();
+    let told = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{told}\n{}", String::from_utf8_lossy(&demo.stderr));
     println!("{told}");
+
+    the_whole_job_in_a_browser(&edge.url, folder.path(), None);
 }

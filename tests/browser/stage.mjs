@@ -101,8 +101,9 @@ export async function until(what, holds, within = 20_000) {
   }
 }
 
-/** Pictures of a page at both widths; nothing sticks out, and axe finds nothing serious. */
+/** Pictures of a page at both widths, if they are wanted; nothing sticks out, and axe finds nothing serious. */
 export async function look(page, name) {
+  if (!pictures) return;
   for (const [width, size] of Object.entries(WIDTHS)) {
     await page.setViewportSize(size);
     await page.evaluate(() => scrollTo(0, 0));

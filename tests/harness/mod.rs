@@ -5,6 +5,7 @@
 #[path = "../../src/demo/client.rs"]
 mod client;
 pub mod draw;
+pub mod edge;
 pub mod measure;
 pub mod topology;
 pub mod watch;
