@@ -92,7 +92,8 @@ async fn a_lost_hint_costs_a_poll_and_a_backoff_is_slept_through() {
         assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
         let done = until(&db, id, JobState::Done).await;
         let late = SystemClock.now() - failed.run_after;
-        assert!(late >= time::Duration::ZERO && late < time::Duration::seconds(2), "{late}");
+        // On PostgreSQL nobody relays here, so the table is only looked at: every two and a half seconds at most.
+        assert!(late >= time::Duration::ZERO && late < time::Duration::seconds(3), "{late}");
         assert_eq!((done.attempt, done.failures), (2, 1));
         stop(&workers).await;
     })
