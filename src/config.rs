@@ -78,6 +78,7 @@ section!(Transcode {
     max_duration_hours: u64,
     memory_limit_mib: u64,
     stall_seconds: u64,
+    keep_all_frames: bool,
     allow_unconfined: bool,
 });
 section!(Package { protection: Protection });
@@ -245,6 +246,7 @@ impl Config {
             span_ms: self.transcode.span_ms,
             preset: self.transcode.preset.clone(),
             max_duration_ms: self.transcode.max_duration_hours * 3_600_000,
+            keep_all_frames: self.transcode.keep_all_frames,
         }
     }
 

@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// x264 preset (default: the configured one)
     #[arg(long)]
     preset: Option<String>,
+    /// Encode frames that repeat the one before, too
+    #[arg(long)]
+    keep_all_frames: bool,
     /// Writes the content keys as KID:KEY lines in hex, for testing
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -103,6 +106,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     if let Some(preset) = &arguments.preset {
         settings.preset.clone_from(preset);
     }
+    settings.keep_all_frames |= arguments.keep_all_frames;
     let launch = launch(config, work.path())?;
     let cost = Cost::default();
 

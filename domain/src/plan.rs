@@ -24,6 +24,8 @@ pub struct PlanSettings {
     pub preset: String,
     /// Longest source accepted, milliseconds.
     pub max_duration_ms: u64,
+    /// Whether frames that repeat the one before are encoded too.
+    pub keep_all_frames: bool,
 }
 
 impl Default for PlanSettings {
@@ -33,6 +35,7 @@ impl Default for PlanSettings {
             span_ms: 32_000,
             preset: "veryfast".into(),
             max_duration_ms: 12 * 3_600_000,
+            keep_all_frames: false,
         }
     }
 }
@@ -55,13 +58,17 @@ pub struct VideoPlan {
     pub rungs: Vec<Rung>,
     /// x264 preset name.
     pub preset: String,
-    /// Start of every segment on the asset's timeline, nanoseconds, ascending, first 0. A segment holds the frames
-    /// whose presentation time is at or after its start and before the next one's. The last is open-ended.
+    /// Start of every cell of the segment grid on the asset's timeline, nanoseconds, ascending, first 0. A segment begins at or
+    /// after its cell's start and before the next one's: with the first frame there while the picture moves. A cell may
+    /// begin none; the segment before it lasts longer then. The last is open-ended.
     pub segment_starts_ns: Vec<u64>,
     /// Nominal segment length, nanoseconds: continues the grid where a source runs past its declared duration.
     pub segment_ns: u64,
     /// Spans, in order, covering every segment once.
     pub spans: Vec<Span>,
+    /// Whether frames that repeat the one before are encoded too.
+    #[serde(default)]
+    pub keep_all_frames: bool,
 }
 
 /// A run of whole segments that one transcode job makes.
@@ -136,8 +143,16 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
             let segment_starts_ns = segment_grid(duration_ns, segment_ns);
             let rungs = plan_ladder(track);
             let cost = ladder_cost(track, &rungs, &settings.preset, 1.0);
-            let spans = spans(&segment_starts_ns, per_span(&cost, source.seekable, segment_ns, settings));
-            Some(VideoPlan { rungs, preset: settings.preset.clone(), segment_starts_ns, segment_ns, spans })
+            let per_span = per_span(&cost, source.seekable, segment_ns, settings);
+            let spans = spans(&segment_starts_ns, per_span, source.seekable);
+            Some(VideoPlan {
+                rungs,
+                preset: settings.preset.clone(),
+                segment_starts_ns,
+                segment_ns,
+                spans,
+                keep_all_frames: settings.keep_all_frames,
+            })
         }
     };
     let audio = source
@@ -173,18 +188,31 @@ fn per_span(cost: &Cost, seekable: bool, segment_ns: u64, settings: &PlanSetting
     ((affordable_ns.min(wanted_ns) * factor) as u64 / segment_ns).max(1) as usize
 }
 
-fn spans(starts: &[u64], per_span: usize) -> Vec<Span> {
+/// Cuts a grid into spans of at most `per_span` segments, and a half more for the last when they are equal.
+///
+/// Where spans cost nothing but themselves (`taper`) the last ones get shorter and shorter, a quarter of what is left each: guided
+/// self-scheduling (Polychronopoulos and Kuck, 1987). Workers on one asset then end together, however many they are.
+fn spans(starts: &[u64], per_span: usize, taper: bool) -> Vec<Span> {
     let per_span = per_span.min(starts.len()).max(1);
-    // A short last span costs a decoder start for little work: it joins the one before it.
-    let count = (starts.len() / per_span + usize::from(starts.len() % per_span > per_span / 2)).max(1);
-    // As equal as whole segments allow, so that workers on one asset end together.
-    let first = |index: usize| index * starts.len() / count;
-    (0..count)
+    let mut firsts = vec![0];
+    if taper && starts.len() > per_span {
+        let mut next = 0;
+        while next < starts.len() {
+            let left = starts.len() - next;
+            next += if left > 3 * per_span { per_span } else { left.div_ceil(4) };
+            firsts.push(next);
+        }
+        firsts.pop();
+    } else {
+        let count = (starts.len() / per_span + usize::from(starts.len() % per_span > per_span / 2)).max(1);
+        firsts = (0..count).map(|index| index * starts.len() / count).collect();
+    }
+    (0..firsts.len())
         .map(|index| Span {
             index: index as u32,
-            first_segment: first(index) as u32,
-            start_ns: starts[first(index)],
-            end_ns: (index + 1 < count).then(|| starts[first(index + 1)]),
+            first_segment: firsts[index] as u32,
+            start_ns: starts[firsts[index]],
+            end_ns: firsts.get(index + 1).map(|next| starts[*next]),
         })
         .collect()
 }
@@ -256,12 +284,17 @@ mod tests {
         }
     }
 
+    fn lengths(spans: &[Span], segments: u64) -> Vec<usize> {
+        let ends = spans.iter().skip(1).map(|span| span.first_segment).chain([segments as u32]);
+        spans.iter().zip(ends).map(|(span, end)| (end - span.first_segment) as usize).collect()
+    }
+
     #[test]
     fn spans_cover_every_segment_once() {
-        for segments in 1..100u64 {
+        for (segments, taper) in (1..100u64).flat_map(|segments| [(segments, false), (segments, true)]) {
             let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
             for per_span in [1, 2, 3, 8, usize::MAX] {
-                let spans = spans(&starts, per_span);
+                let spans = spans(&starts, per_span, taper);
                 assert_eq!(spans[0].start_ns, 0);
                 assert_eq!(spans.last().and_then(|span| span.end_ns), None);
                 for pair in spans.windows(2) {
@@ -269,12 +302,35 @@ mod tests {
                     assert_eq!(pair[1].start_ns, starts[pair[1].first_segment as usize]);
                     assert!(pair[1].first_segment > pair[0].first_segment);
                 }
-                let ends = spans.iter().skip(1).map(|span| span.first_segment).chain([segments as u32]);
-                let lengths: Vec<u32> =
-                    spans.iter().zip(ends).map(|(span, end)| end - span.first_segment).collect();
-                let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
-                assert!(most - least <= 1, "{lengths:?}");
-                assert!(*most as usize <= per_span.saturating_add(per_span / 2), "{lengths:?}");
+                let lengths = lengths(&spans, segments);
+                let most = *lengths.iter().max().unwrap();
+                if taper {
+                    assert!(most <= per_span && lengths.is_sorted_by(|a, b| a >= b), "{lengths:?}");
+                } else {
+                    assert!(most - lengths.iter().min().unwrap() <= 1, "{lengths:?}");
+                    assert!(most <= per_span.saturating_add(per_span / 2), "{lengths:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn workers_on_one_asset_end_together() {
+        for segments in [30u64, 75, 450, 1_800] {
+            let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
+            let lengths = lengths(&spans(&starts, 8, true), segments);
+            for workers in 2..5 {
+                // Each takes the next span when it has done its last.
+                let mut busy_until = vec![0; workers];
+                for length in &lengths {
+                    *busy_until.iter_mut().min().unwrap() += length;
+                }
+                let last = *busy_until.iter().max().unwrap();
+                let even = (segments as usize).div_ceil(workers);
+                assert!(
+                    last <= even + 1,
+                    "{segments} segments, {workers} workers: {last} for {even}, {lengths:?}"
+                );
             }
         }
     }

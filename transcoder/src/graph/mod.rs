@@ -1,6 +1,7 @@
 //! The media work itself: synchronous, from a source and a plan to files. Runs inside the sandboxed child.
 
 mod audio;
+mod cadence;
 mod container;
 mod count;
 mod decode;
@@ -17,6 +18,7 @@ mod range_src;
 mod retime;
 mod scale;
 mod span;
+mod still;
 mod timeline;
 
 use std::{

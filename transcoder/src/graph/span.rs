@@ -1,14 +1,15 @@
 //! One span of the video: one decode, every rung, whole segments.
 //!
 //! A span holds exactly the frames with `start <= time < end`. Decoding begins at a sync sample at or before the start
-//! and ends with the first frame at or after the end, whose time gives the last kept frame its duration. Frames are
-//! neither dropped nor repeated. A segment of the grid in which no frame begins (a still picture in a recording with
-//! a variable frame rate) does not exist: the frame before it lasts longer, in every rendition alike.
+//! and ends with the first frame at or after the end, whose time gives the last kept frame its duration. No frame is
+//! encoded twice, and none is left out but what repeats the one before it ([`super::cadence`]). A segment of the grid in
+//! which no frame begins does not exist: the one before it lasts longer, in every rendition alike.
 
 use std::path::Path;
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
 use lectern_domain::{
     failure::FailureCode,
     media::TranscodeOutput,
@@ -18,10 +19,12 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, OnProgress,
+    cadence::Cadence,
     decode::{Chain, Decoding, Enter, Kind, presented},
     element,
     file::SourceFile,
     ladder::{COLORIMETRY, Ladder, Settings},
+    still::{self, Plane},
     timeline,
 };
 
@@ -55,36 +58,40 @@ pub(crate) fn transcode_span(
         folder,
     })?;
 
-    // Tick and segment of the last frame pushed, and the tick distance before it.
-    let mut last: Option<(i64, u32)> = None;
+    let mut cadence = Cadence::new(plan, scale);
+    let mut shown = Shown::default();
+    // Tick of the last frame of the span, and the tick distance before it.
+    let mut last: Option<i64> = None;
     let mut step = frame_ticks(track, scale);
     let mut end_of_span = None;
     let mut next = first;
     while let Some(sample) = next {
         let ticks =
-            frame_time(&sample, source, scale).unwrap_or_else(|| last.map_or(start, |(last, _)| last + step));
+            frame_time(&sample, source, scale).unwrap_or_else(|| last.map_or(start, |last| last + step));
         // Times must rise; a source that repeats one still keeps its frame.
-        let ticks = last.map_or(ticks, |(last, _)| ticks.max(last + 1));
+        let ticks = last.map_or(ticks, |last| ticks.max(last + 1));
         if end.is_some_and(|end| ticks >= end) {
             end_of_span = Some(ticks);
             break;
         }
         if ticks >= start || span.start_ns == 0 {
             let ticks = ticks.max(0);
-            let segment = timeline::segment_at(plan, ticks, scale);
-            let starts = last.is_none_or(|(_, before)| segment != before).then_some(segment);
-            ladder.push(&sample, ticks as u64, starts)?;
-            if let Some((before, _)) = last {
+            let repeats = !plan.keep_all_frames && shown.repeats(&sample)?;
+            if let Some(kept) = cadence.take(ticks, repeats) {
+                ladder.push(&sample, ticks as u64, kept.starts)?;
+                shown.keep(sample);
+            }
+            if let Some(before) = last {
                 step = ticks - before;
             }
-            last = Some((ticks, segment));
+            last = Some(ticks);
             let done = timeline::to_ns(ticks as u64, scale).saturating_sub(span.start_ns) as f64;
             progress(done / until.saturating_sub(span.start_ns).max(1) as f64);
         }
         next = decoding.next()?;
     }
     drop(decoding);
-    let Some((last, _)) = last else {
+    let Some(last) = last else {
         return Ok(TranscodeOutput::default());
     };
     let end = end_of_span
@@ -93,6 +100,44 @@ pub(crate) fn transcode_span(
     agree(&tracks)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks })
+}
+
+/// The last frame that was kept: what is on the screen.
+#[derive(Default)]
+struct Shown(Option<(gst::Sample, gst_video::VideoInfo)>);
+
+impl Shown {
+    fn keep(&mut self, sample: gst::Sample) {
+        let same = self.0.take().filter(|(shown, _)| shown.caps() == sample.caps()).map(|(_, info)| info);
+        let read = || gst_video::VideoInfo::from_caps(sample.caps()?).ok();
+        self.0 = same.or_else(read).map(|info| (sample, info));
+    }
+
+    /// Whether a frame shows the same.
+    fn repeats(&self, sample: &gst::Sample) -> Result<bool, MediaFailure> {
+        let Some((shown, info)) = self.0.as_ref().filter(|(shown, _)| shown.caps() == sample.caps()) else {
+            return Ok(false);
+        };
+        let (Some(one), Some(other)) = (shown.buffer(), sample.buffer()) else { return Ok(false) };
+        let one = gst_video::VideoFrameRef::from_buffer_ref_readable(one, info)?;
+        let other = gst_video::VideoFrameRef::from_buffer_ref_readable(other, info)?;
+        for plane in 0..info.n_planes() {
+            let of = |frame: &'_ gst_video::VideoFrameRef<&gst::BufferRef>| {
+                (
+                    frame.plane_stride()[plane as usize] as usize,
+                    frame.comp_width(plane) as usize,
+                    frame.comp_height(plane) as usize,
+                )
+            };
+            let ((one_stride, width, height), (other_stride, ..)) = (of(&one), of(&other));
+            let one = Plane { data: one.plane_data(plane)?, stride: one_stride, width, height };
+            let other = Plane { data: other.plane_data(plane)?, stride: other_stride, width, height };
+            if !still::repeats(&one, &other) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Opens the source where the span begins and returns its first decoded frame.

@@ -88,6 +88,7 @@ mod tests {
             segment_starts_ns: vec![0, 4 * s, 8 * s],
             segment_ns: 4 * s,
             spans: Vec::new(),
+            keep_all_frames: false,
         };
         for (ticks, expected) in [
             (-5, 0),
