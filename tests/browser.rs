@@ -1,6 +1,6 @@
 //! The browser application in Chromium against the real program: `tests/browser/lectern.test.mjs`. Against one process with
 //! everything in it, and against a process for each role on PostgreSQL, RabbitMQ and S3 behind nginx, where `lectern demo` proves
-//! the main job first.
+//! the main job too.
 //!
 //! Pictures of every page go to the folder in `LECTERN_SCREENSHOTS`, or to `browser` in cargo's folder for test files.
 
@@ -88,6 +88,9 @@ async fn many_processes() {
     let (api, license_server) = (&topology.node("api").url, &topology.node("license-server").url);
     let edge = Edge::start(folder.path(), api, license_server).await;
 
+    // The pages expect a site that is still empty.
+    the_whole_job_in_a_browser(&edge.url, folder.path(), None);
+
     let demo = Command::new(LECTERN)
         .args(["demo", "--once", "--url", &edge.url])
         .stdin(Stdio::null())
@@ -96,6 +99,4 @@ async fn many_processes() {
     let told = String::from_utf8_lossy(&demo.stdout);
     assert!(demo.status.success(), "{told}\n{}", String::from_utf8_lossy(&demo.stderr));
     println!("{told}");
-
-    the_whole_job_in_a_browser(&edge.url, folder.path(), None);
 }
