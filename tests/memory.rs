@@ -33,7 +33,7 @@ const PROCESSES: [Process; 5] = [
     Process { name: "license-server", roles: "license-server", core: None },
 ];
 
-/// Pictures as a camera of a studio delivers them: hardly compressed, 4 MB each.
+/// Pictures as a camera of a studio delivers them: not compressed, 4 MB each.
 fn source(folder: &Path, mib: u64) -> PathBuf {
     let frames = (mib << 20).div_ceil(1920 * 1080 * 2);
     let arguments = format!(

@@ -7,13 +7,13 @@ use lectern_domain::{
 
 use super::*;
 
-/// Two rungs; segments of two seconds, spans of four.
+/// Two rungs; segments of two seconds, spans of four, which is four times the wish because nobody can seek in the source.
 fn planned() -> TranscodePlan {
     let source = SourceInfo {
         container: "video/quicktime".into(),
         duration_ns: Some(10_000_000_000),
         start_ns: 0,
-        seekable: true,
+        seekable: false,
         video: Some(VideoTrack {
             codec: "video/x-h264".into(),
             width: 852,
@@ -34,7 +34,7 @@ fn planned() -> TranscodePlan {
             language: None,
         }],
     };
-    let settings = PlanSettings { segment_ms: 2_000, span_ms: 4_000, ..PlanSettings::default() };
+    let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
     plan(&source, &settings).expect("a source that can be planned")
 }
 
