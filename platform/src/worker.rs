@@ -164,9 +164,10 @@ pub struct Workers {
 
 /// Jobs that have ended and are not written yet, by asset; an asset that is being written has an entry.
 #[derive(Debug, Clone, Default)]
-pub struct Ending(Arc<Mutex<HashMap<AssetId, Vec<(Ended, oneshot::Sender<Taken>)>>>>);
+pub struct Ending(Arc<Mutex<HashMap<AssetId, Vec<Waiting>>>>);
 
 type Ended = (Job, Completion);
+type Waiting = (Ended, oneshot::Sender<Taken>);
 
 impl Workers {
     /// A process that hears of nobody else.
