@@ -1,5 +1,6 @@
 //! Ten thousand jobs of no work through RabbitMQ and PostgreSQL, beside a bare lapin producer and consumer of the same
-//! durability on the same broker. Prints one JSON object; `benches/run` puts it into docs/benchmarks.md.
+//! durability on the same broker. Prints one JSON object; `benches/many-machines` puts it into
+//! docs/benchmarks-many-machines.md.
 //!
 //! Both sides: persistent messages in a quorum queue, confirmed in batches of 500, at most 256 unacknowledged, each
 //! acknowledged by itself. Lectern's side inserts jobs in transactions of ten (as a plan does), relays them through the
