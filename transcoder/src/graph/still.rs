@@ -132,7 +132,7 @@ mod tests {
         assert!(!touched(0, 0, WIDTH, HEIGHT, 3), "a fade");
         assert!(!touched(320, 160, 12, 19, 80), "a pointer");
         assert!(!touched(321, 163, 2, 18, 90), "a text cursor");
-        assert!(!touched(200, 200, 8, 1, 40), "the next part of a hair line");
+        assert!(!touched(200, 220, 8, 1, 40), "the next part of a hair line");
         assert!(!touched(WIDTH - 4, HEIGHT - 5, 4, 5, 90), "the last corner, in a part of a block");
     }
 
