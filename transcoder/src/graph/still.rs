@@ -3,7 +3,7 @@
 //! Pictures are compared in blocks of eight by eight samples, so that a small thing that moves on a still slide counts however
 //! large the slide is. What a lossy codec does to a still picture stays below the tolerance, also where a keyframe begins it anew:
 //! it shifts flat blocks by a level or two, and samples of text by more, in proportion to its contrast. A pointer, a blinking text cursor, a
-//! hair line that is drawn, and the grain of a camera do not (tests below).
+//! hair line that is drawn, and noise of two levels in each picture do not (tests below).
 
 /// Side of a block, samples.
 const SIDE: usize = 8;
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn grain_is_kept() {
-        // A camera in a lecture room has two levels and more in each picture, so nearly three between two of them.
+        // Two levels in each picture are nearly three between two of them.
         assert!(!noisy(2.8));
-        assert!(noisy(1.0), "what a codec leaves of it");
+        assert!(noisy(1.0), "less than one in each");
     }
 }
