@@ -10,9 +10,9 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use lectern_domain::keys::Protection;
 #[cfg(feature = "transcoder")]
 use lectern_domain::plan::PlanSettings;
+use lectern_domain::{keys::Protection, ladder::Quality};
 use lectern_platform::telemetry::LogFormat;
 #[cfg(feature = "transcoder")]
 use lectern_platform::worker::Capacity;
@@ -79,6 +79,7 @@ section!(Transcode {
     memory_limit_mib: u64,
     stall_seconds: u64,
     keep_all_frames: bool,
+    quality: Quality,
     allow_unconfined: bool,
 });
 section!(Package { protection: Protection });
@@ -247,14 +248,24 @@ impl Config {
             preset: self.transcode.preset.clone(),
             max_duration_ms: self.transcode.max_duration_hours * 3_600_000,
             keep_all_frames: self.transcode.keep_all_frames,
+            quality: self.transcode.quality,
+        }
+    }
+
+    #[cfg(feature = "transcoder")]
+    /// Media jobs at once: a span of film keeps two cores busy, one of what is calm one.
+    pub(crate) fn media_slots(&self, calm: bool) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self.transcode.slots {
+            0 => (cores / if calm { 1 } else { 2 }).max(1),
+            set => set,
         }
     }
 
     #[cfg(feature = "transcoder")]
     /// What media jobs may take of this machine.
     pub(crate) fn media_capacity(&self) -> Capacity {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let slots = if self.transcode.slots > 0 { self.transcode.slots } else { (cores / 2).max(1) };
+        let slots = self.media_slots(false);
         let memory_mib = match self.transcode.memory_mib {
             0 => crate::machine::memory_for_jobs_mib(),
             set => set,

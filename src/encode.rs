@@ -17,9 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lectern_domain::{
     ids::Kid,
     keys::{AssetSecret, Protection},
+    ladder::Quality,
     media::{RenditionKind, TranscodeOutput},
     plan::{TranscodePlan, plan},
-    source::SourceInfo,
+    source::{SourceInfo, VideoTrack},
 };
 use lectern_packager::{build::Build, layout::PackageKeys};
 use lectern_platform::{
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// x264 preset (default: the configured one)
     #[arg(long)]
     preset: Option<String>,
+    /// economy, balanced or high (default: the configured one)
+    #[arg(long, value_parser = quality)]
+    quality: Option<Quality>,
     /// Encode frames that repeat the one before, too
     #[arg(long)]
     keep_all_frames: bool,
@@ -54,6 +58,10 @@ pub(crate) struct Arguments {
     /// Prints one JSON object about what was made instead of a progress bar
     #[arg(long)]
     json: bool,
+}
+
+fn quality(text: &str) -> Result<Quality, String> {
+    Quality::parse(text).ok_or_else(|| format!("expected economy, balanced or high, got {text:?}"))
 }
 
 fn protection(text: &str) -> Result<Protection, String> {
@@ -107,6 +115,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
         settings.preset.clone_from(preset);
     }
     settings.keep_all_frames |= arguments.keep_all_frames;
+    settings.quality = arguments.quality.unwrap_or(settings.quality);
     let launch = launch(config, work.path())?;
     let cost = Cost::default();
 
@@ -122,7 +131,9 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
         plan(&info, &settings).map_err(|code| anyhow::anyhow!("{}: {}", code.as_str(), code.sentence()))?;
 
     bar.set_message("encoding");
-    let slots = config.media_capacity().slots;
+    let calm = info.video.as_ref().is_some_and(VideoTrack::is_calm);
+    // The sound is little work beside a span, but lasts as long as one of slides.
+    let slots = config.media_slots(calm) + usize::from(calm);
     let (outputs, sources) =
         transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
     lectern_packager::planned::check(&plan, &outputs)?;
@@ -207,6 +218,12 @@ async fn transcode(
     cost: &Cost,
 ) -> anyhow::Result<(Vec<TranscodeOutput>, Vec<String>)> {
     let mut requests = Vec::new();
+    // The longest first.
+    for audio in &plan.audio {
+        let (source, folder) = (source.to_owned(), work.join(&audio.name));
+        let request = Request::Audio { source, info: info.clone(), plan: audio.clone(), folder };
+        requests.push((audio.name.clone(), request, 0.05));
+    }
     if let Some(video) = &plan.video {
         for span in &video.spans {
             let name = format!("span-{}", span.index);
@@ -215,11 +232,6 @@ async fn transcode(
                 Request::Span { source, info: info.clone(), plan: video.clone(), span: *span, folder };
             requests.push((name, request, 1.0));
         }
-    }
-    for audio in &plan.audio {
-        let (source, folder) = (source.to_owned(), work.join(&audio.name));
-        let request = Request::Audio { source, info: info.clone(), plan: audio.clone(), folder };
-        requests.push((audio.name.clone(), request, 0.05));
     }
     let total: f64 = requests.iter().map(|(.., weight)| weight).sum();
     let shares = Arc::new(Mutex::new(vec![0.0; requests.len()]));
@@ -240,7 +252,8 @@ async fn transcode(
             Ok((output, name.clone()))
         }
     });
-    let done: Vec<_> = futures::stream::iter(jobs).buffered(slots).try_collect().await?;
+    let mut done: Vec<_> = futures::stream::iter(jobs).buffered(slots).try_collect().await?;
+    done.rotate_left(plan.audio.len());
     Ok(done.into_iter().unzip())
 }
 

@@ -88,6 +88,8 @@ pub(crate) fn ladder_cost(source: &VideoTrack, rungs: &[Rung], preset: &str, cor
     let from = megapixels(source.width, source.height);
     let to: f64 = rungs.iter().map(|rung| megapixels(rung.width, rung.height)).sum();
     let top = rungs.first().map_or(0.0, |rung| megapixels(rung.width, rung.height));
+    // Encoders of what is calm have one thread each.
+    let cores = if source.is_calm() { 1.0 } else { cores };
     let further_threads = cores.floor().clamp(1.0, MOST_THREADS) - 1.0;
     let memory = BASE_MIB + SOURCE_MIB * deep * from + held_mib * to + THREAD_MIB * top * further_threads;
     let rate = if source.frame_rate.num == 0 { ASSUMED_RATE } else { source.frame_rate.as_f64() };

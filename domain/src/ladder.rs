@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::VideoTrack;
+use crate::source::{Complexity, VideoTrack};
 
 /// One planned encoding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,19 +21,110 @@ pub struct Rung {
     pub buffer_bits: u64,
 }
 
-/// Box, quality and ceiling of the standard rungs, best first. A picture fits a box when its long side is at most
-/// `short * 16 / 9` and its short side at most `short`.
-const BOXES: [(u32, f32, u64); 4] =
-    [(1080, 22.0, 6_000_000), (720, 22.0, 3_500_000), (480, 22.0, 1_800_000), (360, 22.0, 1_000_000)];
+/// How close to the source every rung is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Fewer bytes, softer film.
+    Economy,
+    /// For lessons on any screen.
+    #[default]
+    Balanced,
+    /// For film that is looked at closely.
+    High,
+}
 
-/// The ladder for a video track, best rung first. Empty only for a picture without area.
-pub fn plan_ladder(track: &VideoTrack) -> Vec<Rung> {
+impl Quality {
+    /// The quality of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Economy, Self::Balanced, Self::High].into_iter().find(|quality| quality.as_str() == text)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Economy => "economy",
+            Self::Balanced => "balanced",
+            Self::High => "high",
+        }
+    }
+
+    /// Constant rate factor of x264.
+    const fn crf(self) -> f32 {
+        match self {
+            Self::Economy => 25.0,
+            Self::Balanced => 22.0,
+            Self::High => 19.0,
+        }
+    }
+
+    /// Quantiser below which calm pictures are not encoded. One that stands is referred to by all that follow, and x264 would
+    /// spend on it what they save, down to a quantiser of 3, where nobody sees the difference any more.
+    pub const fn calm_quantiser(self) -> u32 {
+        match self {
+            Self::Economy => 31,
+            Self::Balanced => 28,
+            Self::High => 24,
+        }
+    }
+}
+
+/// Box and ceiling of the standard rungs, best first. A picture fits a box when its long side is at most
+/// `short * 16 / 9` and its short side at most `short`.
+const BOXES: [(u32, u64); 4] = [(1080, 6_000_000), (720, 3_500_000), (480, 1_800_000), (360, 1_000_000)];
+
+/// A ladder, and why it is this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ladder {
+    /// Best rung first. Empty only for a picture without area.
+    pub rungs: Vec<Rung>,
+    /// For people, a sentence each.
+    pub why: Vec<String>,
+}
+
+/// The ladder for a video track. Rungs that buy nothing are left out: those with more pixels than the picture has detail.
+pub fn plan_ladder(track: &VideoTrack, quality: Quality) -> Ladder {
+    let mut rungs = standard_rungs(track, quality);
+    let mut why = vec![format!(
+        "Constant quality, {}: CRF {} under a ceiling for each rung.",
+        quality.as_str(),
+        quality.crf()
+    )];
+    let Some(complexity) = track.complexity else {
+        why.push(
+            "The picture could not be sampled: it is taken for film, and every standard size is made.".into(),
+        );
+        return Ladder { rungs, why };
+    };
+    let standard = rungs.len();
+    let enough = complexity.detail.unwrap_or(u32::MAX);
+    while rungs.len() > 1 && rungs[1].width.min(rungs[1].height) >= enough {
+        rungs.remove(0);
+    }
+    if rungs.len() < standard {
+        why.push(format!("Scaled to {enough} lines and back the picture is the same: no rung has more."));
+    }
+    let Complexity { pairs, still, moving, .. } = complexity;
+    let shows = if complexity.is_calm() { "slides or a screen" } else { "film" };
+    why.push(format!(
+        "Of {pairs} pairs of frames that were sampled {still} show the same and {moving} move: {shows}."
+    ));
+    Ladder { rungs, why }
+}
+
+/// Sizes that a track is encoded in when nothing is left out, width and height, best first.
+pub fn standard_sizes(track: &VideoTrack) -> Vec<(u32, u32)> {
+    standard_rungs(track, Quality::default()).iter().map(|rung| (rung.width, rung.height)).collect()
+}
+
+fn standard_rungs(track: &VideoTrack, quality: Quality) -> Vec<Rung> {
     let (width, height) = track.display_size();
     if width == 0 || height == 0 {
         return Vec::new();
     }
     let mut rungs: Vec<Rung> = Vec::new();
-    for (short, crf, max_bps) in BOXES {
+    let crf = quality.crf();
+    for (short, max_bps) in BOXES {
         let scale = fit(width, height, short);
         // A box larger than the source would repeat the rung of the next box that holds it.
         let last = short == BOXES[BOXES.len() - 1].0;
@@ -85,11 +176,12 @@ mod tests {
             bit_depth: 8,
             colorimetry: "bt709".into(),
             hdr: false,
+            complexity: None,
         }
     }
 
     fn sizes(track: &VideoTrack) -> Vec<(u32, u32)> {
-        plan_ladder(track).iter().map(|rung| (rung.width, rung.height)).collect()
+        standard_sizes(track)
     }
 
     #[test]
@@ -125,7 +217,7 @@ mod tests {
     fn names_are_unique_and_never_above_the_source() {
         for width in (2..4000).step_by(97) {
             for height in (2..4000).step_by(89) {
-                let rungs = plan_ladder(&track(width, height));
+                let rungs = plan_ladder(&track(width, height), Quality::default()).rungs;
                 assert!(!rungs.is_empty());
                 for (at, rung) in rungs.iter().enumerate() {
                     assert!(rung.width % 2 == 0 && rung.height % 2 == 0);
@@ -134,5 +226,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn with(complexity: Complexity) -> Vec<String> {
+        let track = VideoTrack { complexity: Some(complexity), ..track(1920, 1080) };
+        plan_ladder(&track, Quality::default()).rungs.into_iter().map(|rung| rung.name).collect()
+    }
+
+    #[test]
+    fn rungs_that_buy_nothing_are_left_out() {
+        let film = Complexity { pairs: 120, still: 0, moving: 118, detail: None };
+        assert_eq!(with(film), ["1080p", "720p", "480p", "360p"]);
+        assert_eq!(with(Complexity { detail: Some(720), ..film }), ["720p", "480p", "360p"]);
+        assert_eq!(with(Complexity { detail: Some(360), ..film }), ["360p"]);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cost::{Cost, ladder_cost},
     failure::FailureCode,
-    ladder::{Rung, plan_ladder},
+    ladder::{Ladder, Quality, Rung, plan_ladder},
     source::SourceInfo,
 };
 
@@ -26,6 +26,8 @@ pub struct PlanSettings {
     pub max_duration_ms: u64,
     /// Whether frames that repeat the one before are encoded too.
     pub keep_all_frames: bool,
+    /// How close to the source rungs are kept.
+    pub quality: Quality,
 }
 
 impl Default for PlanSettings {
@@ -36,6 +38,7 @@ impl Default for PlanSettings {
             preset: "veryfast".into(),
             max_duration_ms: 12 * 3_600_000,
             keep_all_frames: false,
+            quality: Quality::default(),
         }
     }
 }
@@ -52,7 +55,7 @@ pub struct TranscodePlan {
 }
 
 /// How the video track is encoded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VideoPlan {
     /// Ladder, best rung first.
     pub rungs: Vec<Rung>,
@@ -69,6 +72,12 @@ pub struct VideoPlan {
     /// Whether frames that repeat the one before are encoded too.
     #[serde(default)]
     pub keep_all_frames: bool,
+    /// Quantiser below which pictures that stand are not encoded; 0 for no bound.
+    #[serde(default)]
+    pub calm_quantiser: u32,
+    /// Why it is this ladder, for people, a sentence each.
+    #[serde(default)]
+    pub why: Vec<String>,
 }
 
 /// A run of whole segments that one transcode job makes.
@@ -110,6 +119,10 @@ const SPAN_CPU_MS: f64 = 120_000.0;
 /// How much longer spans are when each is read from the source's beginning: fewer read the same again.
 const UNSEEKABLE_FACTOR: f64 = 4.0;
 
+/// How much longer spans are of what is calm. A span begins with a keyframe that its content does not ask for, and keyframes
+/// are nearly all that slides cost.
+const CALM_FACTOR: f64 = 2.0;
+
 /// Pixels a side and pixels in all that a decoder is let loose on.
 const MAX_SIDE: u32 = 8_192;
 const MAX_PIXELS: u64 = 36_000_000;
@@ -141,10 +154,11 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
                 return Err(FailureCode::SourceHdrUnsupported);
             }
             let segment_starts_ns = segment_grid(duration_ns, segment_ns);
-            let rungs = plan_ladder(track);
+            let Ladder { rungs, why } = plan_ladder(track, settings.quality);
             let cost = ladder_cost(track, &rungs, &settings.preset, 1.0);
-            let per_span = per_span(&cost, source.seekable, segment_ns, settings);
-            let spans = spans(&segment_starts_ns, per_span, source.seekable);
+            let calm = track.is_calm();
+            let per_span = per_span(&cost, source.seekable, calm, segment_ns, settings);
+            let spans = spans(&segment_starts_ns, per_span, source.seekable && !calm);
             Some(VideoPlan {
                 rungs,
                 preset: settings.preset.clone(),
@@ -152,6 +166,8 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
                 segment_ns,
                 spans,
                 keep_all_frames: settings.keep_all_frames,
+                calm_quantiser: settings.quality.calm_quantiser(),
+                why,
             })
         }
     };
@@ -180,11 +196,12 @@ fn segment_grid(duration_ns: u64, segment_ns: u64) -> Vec<u64> {
     (0..count).map(|index| index * segment_ns).collect()
 }
 
-/// Segments in a span: as many as the settings say, fewer where a job would take too long, never less than one.
-fn per_span(cost: &Cost, seekable: bool, segment_ns: u64, settings: &PlanSettings) -> usize {
+/// Segments in a span: as many as the settings say, more of what is hardly any work, fewer where a job would take too long, never
+/// less than one.
+fn per_span(cost: &Cost, seekable: bool, calm: bool, segment_ns: u64, settings: &PlanSettings) -> usize {
     let affordable_ns = SPAN_CPU_MS / cost.cpu_ms_per_s.max(1.0) * SECOND_NS as f64;
     let wanted_ns = f64::from(settings.span_ms) * 1e6;
-    let factor = if seekable { 1.0 } else { UNSEEKABLE_FACTOR };
+    let factor = if seekable { 1.0 } else { UNSEEKABLE_FACTOR } * if calm { CALM_FACTOR } else { 1.0 };
     ((affordable_ns.min(wanted_ns) * factor) as u64 / segment_ns).max(1) as usize
 }
 
@@ -254,6 +271,7 @@ mod tests {
                 bit_depth: 8,
                 colorimetry: "bt709".into(),
                 hdr: false,
+                complexity: None,
             }),
             audio: Vec::new(),
         }
@@ -282,6 +300,24 @@ mod tests {
             let longest = f64::from(length.max(1)) * 4.0;
             assert!(cost.cpu_ms_per_s * longest <= 600_000.0, "{width}x{height} at {rate}, {preset}");
         }
+    }
+
+    #[test]
+    fn spans_of_slides_are_few_and_equal() {
+        let lengths_of = |seconds: u64, motion| {
+            let mut source = source(1920, 1080, 30, true);
+            source.duration_ns = Some(seconds * SECOND_NS);
+            source.video.as_mut().unwrap().complexity = motion;
+            let video = plan(&source, &PlanSettings::default()).unwrap().video.unwrap();
+            lengths(&video.spans, video.segment_starts_ns.len() as u64)
+        };
+        let pairs =
+            |still, moving| Some(crate::source::Complexity { pairs: 120, still, moving, detail: None });
+        assert_eq!(lengths_of(120, pairs(114, 4)), [15, 15]);
+        assert_eq!(lengths_of(120, pairs(0, 0)), [15, 15], "something small moves all the time");
+        assert_eq!(lengths_of(3_600, pairs(114, 4)).len(), 56);
+        let film = lengths_of(120, None);
+        assert_eq!((film[0], lengths_of(120, pairs(20, 90))), (8, film));
     }
 
     fn lengths(spans: &[Span], segments: u64) -> Vec<usize> {

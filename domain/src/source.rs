@@ -45,9 +45,38 @@ pub struct VideoTrack {
     pub colorimetry: String,
     /// Whether the transfer function is PQ or HLG.
     pub hdr: bool,
+    /// What samples of it show; absent when none could be taken.
+    #[serde(default)]
+    pub complexity: Option<Complexity>,
+}
+
+/// How much moves in a video track and how much detail it has, by samples of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Complexity {
+    /// Pairs of successive frames that were compared.
+    pub pairs: u32,
+    /// Pairs that show the same.
+    pub still: u32,
+    /// Pairs of which more than a sixteenth differs.
+    pub moving: u32,
+    /// Short side of the smallest standard size, pixels, that every sampled frame can be scaled to and back without a visible
+    /// difference; absent when none below the track's own size keeps everything.
+    pub detail: Option<u32>,
+}
+
+impl Complexity {
+    /// Whether it is slides or a screen rather than film: in nine of ten pairs most of the picture stands.
+    pub const fn is_calm(self) -> bool {
+        self.pairs > 0 && self.moving * 10 <= self.pairs
+    }
 }
 
 impl VideoTrack {
+    /// Whether samples of it say that most of the picture stands most of the time.
+    pub fn is_calm(&self) -> bool {
+        self.complexity.is_some_and(Complexity::is_calm)
+    }
+
     /// Width and height as a viewer sees them, in square pixels, after rotation.
     pub fn display_size(&self) -> (u32, u32) {
         let aspect = self.pixel_aspect.as_f64().clamp(0.05, 20.0);

@@ -25,6 +25,7 @@ fn planned() -> TranscodePlan {
             bit_depth: 8,
             colorimetry: "bt709".into(),
             hdr: false,
+            complexity: None,
         }),
         audio: vec![AudioTrack {
             index: 0,

@@ -63,6 +63,7 @@ impl Media {
                 bit_depth: 8,
                 colorimetry: "bt709".into(),
                 hdr: false,
+                complexity: None,
             }),
             audio: vec![AudioTrack {
                 index: 0,

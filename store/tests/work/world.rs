@@ -229,6 +229,7 @@ fn source(spans: u64) -> SourceInfo {
             bit_depth: 8,
             colorimetry: "bt709".into(),
             hdr: false,
+            complexity: None,
         }),
         audio: vec![AudioTrack {
             index: 0,

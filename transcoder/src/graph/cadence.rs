@@ -1,20 +1,25 @@
 //! Which frames are encoded, and which of them begin a segment. Pure.
 //!
 //! While the picture moves every frame is kept as it came, and segments begin on the plan's grid. When it has stood still for a
-//! while, one frame a second stands for all, and the segment goes on past the grid: keyframes are nearly all the bytes of a
-//! slide. The frame with which it moves again begins a segment as soon as the grid allows one, which is once in each of its
-//! cells, so that a slide change and the keyframe for it are one.
+//! while, one frame a second stands for all. A segment goes on past the grid while no more than a small part of the picture
+//! moves: keyframes are nearly all the bytes of a slide. The frame with which more moves begins a segment as soon as the grid
+//! allows one, which is once in each of its cells, so that a slide change and the keyframe for it are one.
 
 use lectern_domain::plan::VideoPlan;
 
 use super::timeline;
 
-/// How long a picture stands before it counts as still, milliseconds: longer than any cadence of film or animation repeats one.
-const SETTLED_MS: i64 = 500;
+/// How long a picture stands before it counts as still, milliseconds: longer than any cadence of film or animation repeats one
+/// (animation on fours is a sixth of a second).
+const SETTLED_MS: i64 = 200;
 /// Longest time from one kept frame to the next, milliseconds. Players and encoders do not expect more.
 const LONGEST_SAMPLE_MS: i64 = 1_000;
-/// Longest segment while nothing moves, milliseconds.
+/// Longest segment while little moves, milliseconds.
 const LONGEST_SEGMENT_MS: i64 = 12_000;
+/// A picture of which more than this share changes moves; less is something on it that does: a speaker's inset, a pointer.
+pub(super) const MOVES: f64 = 1.0 / 16.0;
+/// A still picture of which more than this share changes becomes another: the next slide, not the next line of it.
+const NEXT: f64 = 1.0 / 64.0;
 
 /// A frame to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ struct Now {
     /// Tick of the last frame that was kept.
     kept: i64,
     /// Tick of the last frame that did not repeat the one before it.
+    changed: i64,
+    /// Tick of the last frame with which more than a small part of the picture moved.
     moved: i64,
     /// The segment that is being filled, and the tick that it began with.
     segment: (u32, i64),
@@ -48,25 +55,39 @@ impl<'a> Cadence<'a> {
         Self { plan, scale, now: None }
     }
 
-    /// Takes a frame at a tick after the last one. `repeats` whether it shows what the last kept one shows. None: it is not
-    /// encoded.
-    pub(super) fn take(&mut self, ticks: i64, repeats: bool) -> Option<Kept> {
+    fn ticks(&self, ms: i64) -> i64 {
+        ms * i64::from(self.scale) / 1_000
+    }
+
+    /// Whether nothing has changed for a while, up to the last frame.
+    pub(super) fn is_still(&self) -> bool {
+        self.now.is_some_and(|now| now.frame - now.changed >= self.ticks(SETTLED_MS))
+    }
+
+    /// Takes a frame at a tick after the last one. `changed` is the share of the picture that differs from the last kept one.
+    /// None: it is not encoded.
+    pub(super) fn take(&mut self, ticks: i64, changed: f64) -> Option<Kept> {
         let cell = timeline::segment_at(self.plan, ticks, self.scale);
+        let (was_still, settled) = (self.is_still(), self.ticks(SETTLED_MS));
+        let longest = (self.ticks(LONGEST_SEGMENT_MS), self.ticks(LONGEST_SAMPLE_MS));
         let Some(now) = &mut self.now else {
-            self.now = Some(Now { frame: ticks, kept: ticks, moved: ticks, segment: (cell, ticks) });
+            let segment = (cell, ticks);
+            self.now = Some(Now { frame: ticks, kept: ticks, changed: ticks, moved: ticks, segment });
             return Some(Kept { starts: Some(cell) });
         };
-        let ms = |ms: i64| ms * i64::from(self.scale) / 1_000;
         // By the next frame, which will come about as long after this one as this one came after the last, it would be too late.
         let next = ticks + (ticks - now.frame);
         now.frame = ticks;
-        let repeats = repeats && !self.plan.keep_all_frames;
-        if !repeats {
+        if changed > 0.0 {
+            now.changed = ticks;
+        }
+        if changed > MOVES || (was_still && changed > NEXT) {
             now.moved = ticks;
         }
-        let still = repeats && ticks - now.moved >= ms(SETTLED_MS);
-        let starts = cell != now.segment.0 && (!still || next - now.segment.1 > ms(LONGEST_SEGMENT_MS));
-        if still && !starts && next - now.kept <= ms(LONGEST_SAMPLE_MS) {
+        let still = ticks - now.changed >= settled;
+        let calm = ticks - now.moved >= settled;
+        let starts = cell != now.segment.0 && (!calm || next - now.segment.1 > longest.0);
+        if still && !starts && next - now.kept <= longest.1 {
             return None;
         }
         now.kept = ticks;
@@ -74,6 +95,50 @@ impl<'a> Cadence<'a> {
             now.segment = (cell, ticks);
         }
         Some(Kept { starts: starts.then_some(cell) })
+    }
+}
+
+/// How much happens in a run of segments, which decides how they are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Slides, screens: most of the picture stands.
+    Calm,
+    /// Film, cameras, scrolling.
+    Moving,
+}
+
+/// Looks at the beginning of a segment to tell what it shows.
+#[derive(Debug)]
+pub(super) struct Look {
+    begin: i64,
+    window: i64,
+    /// Share of the picture that may change from frame to frame when it is calm.
+    calm: f64,
+    frames: u32,
+    moving: u32,
+}
+
+impl Look {
+    /// So many moving frames decide before the time is over. Frames are held until then.
+    const SURE: u32 = 4;
+
+    /// Begins with a segment's first frame, at tick `begin`. In film only what stands is calm, in slides also what has something
+    /// small moving on it.
+    pub(super) fn new(begin: i64, scale: u32, film: bool) -> Self {
+        let calm = if film { 0.0 } else { MOVES };
+        Self { begin, window: SETTLED_MS * i64::from(scale) / 1_000, calm, frames: 0, moving: 0 }
+    }
+
+    /// Takes the next frame, as [`Cadence::take`] does. Whether that is enough to tell.
+    pub(super) fn take(&mut self, ticks: i64, changed: f64) -> bool {
+        self.frames += 1;
+        self.moving += u32::from(changed > self.calm);
+        self.moving >= Self::SURE || ticks - self.begin >= self.window
+    }
+
+    /// What it looks like so far.
+    pub(super) fn content(&self) -> Content {
+        if self.moving > 0 && self.moving * 3 >= self.frames { Content::Moving } else { Content::Calm }
     }
 }
 
@@ -85,14 +150,11 @@ mod tests {
 
     const SCALE: u32 = 90_000;
 
-    fn plan(seconds: u64, keep_all_frames: bool) -> VideoPlan {
+    fn plan(seconds: u64) -> VideoPlan {
         VideoPlan {
-            rungs: Vec::new(),
-            preset: String::new(),
             segment_starts_ns: (0..seconds / 4).map(|index| index * 4 * SECOND_NS).collect(),
             segment_ns: 4 * SECOND_NS,
-            spans: Vec::new(),
-            keep_all_frames,
+            ..VideoPlan::default()
         }
     }
 
@@ -100,7 +162,9 @@ mod tests {
     fn kept(plan: &VideoPlan, repeats: impl Fn(i64) -> bool) -> Vec<(i64, Option<u32>)> {
         let mut cadence = Cadence::new(plan, SCALE);
         (0..1_800)
-            .filter_map(|frame| Some((frame, cadence.take(frame * 3_000, repeats(frame))?.starts)))
+            .filter_map(|frame| {
+                Some((frame, cadence.take(frame * 3_000, if repeats(frame) { 0.0 } else { 0.5 })?.starts))
+            })
             .collect()
     }
 
@@ -110,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_moves_stays_as_it_is() {
-        let plan = plan(60, false);
+        let plan = plan(60);
         let grid: Vec<_> = (0..15).map(|cell| (cell * 120, cell as u32)).collect();
         let all = kept(&plan, |_| false);
         assert_eq!((all.len(), starts(&all)), (1_800, grid.clone()));
@@ -118,25 +182,25 @@ mod tests {
         for cadence in [[0, 0, 0, 0, 1], [0, 1, 1, 0, 1]] {
             assert_eq!(kept(&plan, |frame| cadence[frame as usize % 5] == 1), all);
         }
-        assert_eq!(kept(&plan, |frame| frame % 15 != 0), all, "14 repeats are not yet half a second");
+        assert_eq!(kept(&plan, |frame| frame % 6 != 0), all, "5 repeats are not yet 0.2 s");
     }
 
     #[test]
     fn a_still_picture_is_one_frame_a_second_and_a_keyframe_every_twelve() {
-        let plan = plan(60, false);
+        let plan = plan(60);
         let still = kept(&plan, |frame| frame > 0);
         assert_eq!(starts(&still), [(0, 0), (360, 3), (720, 6), (1080, 9), (1440, 12)]);
         assert!(still.windows(2).all(|pair| pair[1].0 - pair[0].0 <= 30), "{still:?}");
-        assert!(still.len() < 15 + 60 + 5, "{}", still.len());
+        assert!(still.len() < 9 + 60 + 5, "{}", still.len());
     }
 
     #[test]
     fn the_next_slide_begins_a_segment_where_it_comes() {
-        let plan = plan(60, false);
+        let plan = plan(60);
         // Slides of 23 s: at frame 0, 690, 1380.
         let slides = kept(&plan, |frame| frame % 690 != 0);
         assert_eq!(starts(&slides), [(0, 0), (360, 3), (690, 5), (1050, 8), (1380, 11), (1740, 14)]);
-        assert!(slides.len() < 3 * 15 + 60 + 6, "{}", slides.len());
+        assert!(slides.len() < 3 * 9 + 60 + 6, "{}", slides.len());
         for change in [690, 1380] {
             assert!(slides.iter().any(|(frame, _)| *frame == change));
         }
@@ -144,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_cell_begins_one_segment_at_most() {
-        let plan = plan(60, false);
+        let plan = plan(60);
         // A slide every 1.7 s.
         let fast = kept(&plan, |frame| frame % 51 != 0);
         let cells: Vec<u32> = starts(&fast).into_iter().map(|(_, cell)| cell).collect();
@@ -155,8 +219,46 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_kept_on_request() {
-        let plan = plan(60, true);
-        assert_eq!(kept(&plan, |_| true), kept(&plan, |_| false));
+    fn what_moves_on_a_slide_makes_no_segments() {
+        let plan = plan(60);
+        let run = |change: &dyn Fn(i64) -> f64| {
+            let mut cadence = Cadence::new(&plan, SCALE);
+            let kept = (0..1_800)
+                .filter_map(|frame| Some((frame, cadence.take(frame * 3_000, change(frame))?.starts)));
+            kept.collect::<Vec<_>>()
+        };
+        let speaker = run(&|_| 0.04);
+        assert_eq!(speaker.len(), 1_800, "every frame of it");
+        assert_eq!(starts(&speaker), [(0, 0), (360, 3), (720, 6), (1080, 9), (1440, 12)]);
+        // Beside the speaker a slide changes at 23 s.
+        let slide = run(&|frame| if frame == 690 { 0.3 } else { 0.04 });
+        assert_eq!(starts(&slide)[..3], [(0, 0), (360, 3), (690, 5)]);
+        // A line more on a still slide is no other slide.
+        let line = run(&|frame| if frame == 690 { 0.01 } else { 0.0 });
+        assert_eq!(starts(&line)[..3], [(0, 0), (360, 3), (720, 6)]);
+        assert!(line.iter().any(|(frame, _)| *frame == 690));
+    }
+
+    fn look_at(film: bool, changes: &[f64]) -> (Content, usize) {
+        let mut look = Look::new(0, SCALE, film);
+        for (at, changed) in changes.iter().enumerate() {
+            if look.take((at as i64 + 1) * 3_000, *changed) {
+                return (look.content(), at + 1);
+            }
+        }
+        (look.content(), changes.len())
+    }
+
+    #[test]
+    fn a_fifth_of_a_second_tells_slides_from_film() {
+        let look = |changes: &[f64]| look_at(false, changes);
+        assert_eq!(look(&[0.0; 30]), (Content::Calm, 6));
+        assert_eq!(look(&[0.04; 30]), (Content::Calm, 6), "a small inset");
+        assert_eq!(look(&[0.9; 30]), (Content::Moving, 4));
+        assert_eq!(look(&[0.9, 0.0, 0.0, 0.9, 0.0, 0.0]), (Content::Moving, 6), "animation on threes");
+        assert_eq!(look(&[0.9, 0.0, 0.0, 0.0, 0.0, 0.0]), (Content::Calm, 6), "one slide after another");
+        assert_eq!(look(&[]).0, Content::Calm, "a single frame");
+        assert_eq!(look_at(true, &[0.04; 30]), (Content::Moving, 4), "somebody who talks in a film");
+        assert_eq!(look_at(true, &[0.0; 30]), (Content::Calm, 6), "its title");
     }
 }

@@ -17,7 +17,9 @@ use gstreamer_video as gst_video;
 use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
 use super::{
-    MediaFailure, Running, STALL, beat, element,
+    MediaFailure, Running, STALL, beat,
+    disposable::Skim,
+    element,
     entry::{self, Entry, SharedEntry},
     faac,
     file::SourceFile,
@@ -90,6 +92,7 @@ pub(super) struct Decoding {
     pub(super) pipeline: Running,
     sink: gst_app::AppSink,
     opening: Arc<Mutex<Opening>>,
+    skim: Skim,
 }
 
 /// How the wanted track is treated between its decoder and the sink.
@@ -146,6 +149,8 @@ impl Decoding {
         gst::Element::link_many(&elements)?;
         let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
         let enter = chain.enter.clone();
+        let skim = Skim::default();
+        let skimming = skim.clone();
 
         let opening = Arc::new(Mutex::new(Opening::default()));
         let shared = Arc::clone(&opening);
@@ -161,6 +166,7 @@ impl Decoding {
                 return;
             }
             match decoder(&caps, threads, unpadded, &shared)
+                .inspect(|decoder| decoder.iter().for_each(|decoder| skimming.watch(decoder)))
                 .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head, enter.as_ref()))
             {
                 Ok(entry) => {
@@ -175,7 +181,7 @@ impl Decoding {
             shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
         });
 
-        let decoding = Self { pipeline: Running(pipeline), sink, opening };
+        let decoding = Self { pipeline: Running(pipeline), sink, opening, skim };
         decoding.pipeline.0.set_state(gst::State::Paused).map_err(|_| {
             decoding
                 .pipeline
@@ -242,6 +248,11 @@ impl Decoding {
             .set_state(gst::State::Playing)
             .map(|_| ())
             .map_err(|_| self.error().unwrap_or_else(|| MediaFailure::internal("the decoding graph stops")))
+    }
+
+    /// From now on leaves packets undecoded that hold nothing new, or no longer ([`super::disposable`]).
+    pub(super) fn skim(&self, on: bool) {
+        self.skim.set(on);
     }
 
     /// Where the decoder has entered the stream since it was opened or last sought; none for streams that need no

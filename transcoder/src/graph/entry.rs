@@ -51,22 +51,26 @@ fn read(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Entry> {
         return Some(Entry { times, whole: true });
     }
     let map = buffer.map_readable().ok()?;
-    let whole = if structure.get::<&str>("stream-format").is_ok_and(|format| format == "byte-stream") {
-        has_idr(start_codes(&map))
-    } else {
-        let codec_data = structure.get::<gst::Buffer>("codec_data").ok();
-        let header = codec_data.as_ref().and_then(|data| data.map_readable().ok());
-        // ISO/IEC 14496-15 5.3.3.1.2: lengthSizeMinusOne.
-        let size =
-            header.as_ref().and_then(|data| data.get(4).copied()).map_or(4, |byte| usize::from(byte & 3) + 1);
-        has_idr(lengths(&map, size))
-    };
+    let whole = has_idr(h264_units(structure, &map));
     Some(Entry { times, whole })
 }
 
 /// Whether one of the NAL units is a slice of an IDR picture (ITU-T H.264 table 7-1).
 fn has_idr(mut units: impl Iterator<Item = u8>) -> bool {
     units.any(|header| header & 0x1f == 5)
+}
+
+/// First bytes of the NAL units of an H.264 access unit, in the form that its caps say.
+pub(super) fn h264_units<'a>(caps: &gst::StructureRef, unit: &'a [u8]) -> Box<dyn Iterator<Item = u8> + 'a> {
+    if caps.get::<&str>("stream-format").is_ok_and(|format| format == "byte-stream") {
+        return Box::new(start_codes(unit));
+    }
+    let codec_data = caps.get::<gst::Buffer>("codec_data").ok();
+    let header = codec_data.as_ref().and_then(|data| data.map_readable().ok());
+    // ISO/IEC 14496-15 5.3.3.1.2: lengthSizeMinusOne.
+    let size =
+        header.as_ref().and_then(|data| data.get(4).copied()).map_or(4, |byte| usize::from(byte & 3) + 1);
+    Box::new(lengths(unit, size))
 }
 
 /// First bytes of NAL units that follow start codes.

@@ -26,7 +26,9 @@ use lectern_domain::{
 };
 
 use super::{
-    MediaFailure, Running, STALL, beat, element, measure,
+    MediaFailure, Running, STALL, beat,
+    cadence::Content,
+    element, measure,
     mux::{self, AccessUnit, Muxing},
     retime::decode_times,
     scale::Scaler,
@@ -49,10 +51,10 @@ pub(super) const COLORIMETRY: &str = "bt709";
 pub(super) struct Settings<'a> {
     pub(super) rungs: &'a [Rung],
     pub(super) preset: &'a str,
+    /// Quantiser below which calm pictures are not encoded.
+    pub(super) calm_quantiser: u32,
     pub(super) frame_rate: Ratio,
     pub(super) timescale: u32,
-    /// Index of the span's first segment.
-    pub(super) first_segment: u32,
     pub(super) folder: &'a Path,
 }
 
@@ -95,11 +97,16 @@ pub(super) struct Ladder {
 }
 
 impl Ladder {
-    pub(super) fn start(settings: &Settings<'_>) -> Result<Self, MediaFailure> {
+    /// Encoders for `content`, whose first segment has the index `first_segment`.
+    pub(super) fn start(
+        settings: &Settings<'_>,
+        content: Content,
+        first_segment: u32,
+    ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
         let grid = Arc::new(Mutex::new(Grid::default()));
         let mut steps = Vec::new();
-        for (position, rung) in settings.rungs.iter().enumerate() {
+        for rung in settings.rungs {
             // The rate goes into the stream's headers, which must be equal in every span: the probe's, not what a
             // decoder guesses.
             let rate = gst::Fraction::new(settings.frame_rate.num as i32, settings.frame_rate.den as i32);
@@ -116,7 +123,7 @@ impl Ladder {
                 .max_bytes(0)
                 .caps(&info.to_caps()?)
                 .build();
-            let encoder = encoder(settings, rung, position)?;
+            let encoder = encoder(settings, content, rung)?;
             let output = gst_video::VideoCapsBuilder::for_encoding("video/x-h264")
                 .field("profile", "high")
                 .field("stream-format", "avc")
@@ -126,7 +133,7 @@ impl Ladder {
             pipeline.add_many([source.upcast_ref(), &encoder, sink.upcast_ref()])?;
             gst::Element::link_many([source.upcast_ref(), &encoder, sink.upcast_ref()])?;
             let names = mux::names(settings.folder, &rung.name)?;
-            let muxing = Muxing::new(&pipeline, names, settings.timescale, settings.first_segment + 1)?;
+            let muxing = Muxing::new(&pipeline, names, settings.timescale, first_segment + 1)?;
             let state = Arc::new(Mutex::new(RungState {
                 muxing,
                 timescale: settings.timescale,
@@ -269,7 +276,7 @@ fn ours(failure: MediaFailure) -> MediaFailure {
 }
 
 /// x264 for one rung: capped CRF, keyframes only where asked, everything that affects the bits pinned.
-fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst::Element, MediaFailure> {
+fn encoder(settings: &Settings<'_>, content: Content, rung: &Rung) -> Result<gst::Element, MediaFailure> {
     let encoder = element("x264enc")?;
     encoder.set_property_from_str("speed-preset", settings.preset);
     // x264enc lets its properties win over the option string, so what has a property is set as one. With constant
@@ -282,19 +289,22 @@ fn encoder(settings: &Settings<'_>, rung: &Rung, position: usize) -> Result<gst:
         (rung.buffer_bits * 1_000 / rung.max_bps.max(1)).min(10_000) as u32,
     );
     encoder.set_property("key-int-max", KEYINT_INFINITE);
-    encoder.set_property("threads", threads(position));
+    // Rungs run side by side, the largest of them half of the work, and spans beside spans. A further thread of an encoder would hold
+    // pictures of its own.
+    encoder.set_property("threads", 1u32);
     // The lookahead runs in the encoder's own thread: a thread for it costs processor time and more frames in flight.
     encoder.set_property("sync-lookahead", 0);
     encoder.set_property("qos", false);
-    encoder.set_property("option-string", format!("crf={:.2}:scenecut=0:open-gop=0:force-cfr=0", rung.crf));
+    let mut options = format!("crf={:.2}:scenecut=0:open-gop=0:force-cfr=0", rung.crf);
+    if content == Content::Calm {
+        encoder.set_property("qp-min", settings.calm_quantiser);
+        // What a macroblock tree would find out is bounded above: it only costs time, memory and, where something small moves, a
+        // fifth of the bytes.
+        encoder.set_property("mb-tree", false);
+        options += ":rc-lookahead=3";
+    }
+    encoder.set_property("option-string", options);
     Ok(encoder)
-}
-
-/// Encoder threads of a rung. Rungs already run side by side, and every thread of an encoder holds frames of its own: the
-/// largest, which is half the work and would be waited for, gets as many as there are cores, the others one.
-fn threads(position: usize) -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
-    if position == 0 { cores.clamp(1, 4) } else { 1 }
 }
 
 fn collect(sink: &gst_app::AppSink, state: &Arc<Mutex<RungState>>) {

@@ -18,6 +18,7 @@ use super::{
     decode::{Chain, Decoding, Kind, Times, decoder_for, kind_of, presented, time_of},
     file::SourceFile,
     patience::Patience,
+    samples,
     span::raw_video,
 };
 
@@ -97,7 +98,7 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         "video/x-matroska" | "video/webm" => true,
         _ => false,
     };
-    Ok(SourceInfo {
+    let mut source = SourceInfo {
         duration_ns: parsed.length.map(|length| match (length, parsed.container.as_str()) {
             (Length::EndsAt(end), _) => end.saturating_sub(start_ns),
             // Counted from the zero of its timeline; elsewhere it is the length of what is there.
@@ -111,7 +112,13 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         seekable,
         video,
         audio: decodable,
-    })
+    };
+    // Only the plan's shape depends on it: a source that cannot be looked into is taken to move.
+    let complexity = samples::look(file, &source).unwrap_or_default();
+    if let Some(track) = &mut source.video {
+        track.complexity = complexity;
+    }
+    Ok(source)
 }
 
 struct FoundVideo {
@@ -423,6 +430,7 @@ fn first_frame(
         bit_depth: info.format_info().depth().first().copied().unwrap_or(8),
         colorimetry: colorimetry.to_string(),
         hdr,
+        complexity: None,
     };
     Ok((track, presented(&sample, container).unwrap_or(0)))
 }

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
-use gstreamer_video::prelude::*;
 use lectern_domain::{
     failure::FailureCode,
     media::TranscodeOutput,
@@ -23,14 +22,19 @@ use super::{
     decode::{Chain, Decoding, Enter, Kind, presented},
     element,
     file::SourceFile,
-    ladder::{COLORIMETRY, Ladder, Settings},
-    still::{self, Plane},
+    ladder::{COLORIMETRY, Settings},
+    runs::Runs,
+    shown::Shown,
     timeline,
 };
 
 /// Threads of the video decoder. Decoding is a tenth of the work and runs beside the encoders; more threads would only
 /// hold more frames.
 const DECODER_THREADS: i32 = 1;
+
+/// Packets that hold nothing new are left undecoded up to so long before the end of a span or of the source, nanoseconds: its last
+/// frames say where it ends. The decoder is a few frames ahead of the loop that decides.
+const SKIMMED_BEFORE_END_NS: u64 = 3 * SECOND_NS;
 
 /// Makes every rung of `span` into `folder`.
 pub(crate) fn transcode_span(
@@ -49,14 +53,15 @@ pub(crate) fn transcode_span(
     let until = span.end_ns.or(source.duration_ns).unwrap_or(0);
 
     let (decoding, first) = open_at(file, source, track, span, start, scale)?;
-    let mut ladder = Ladder::start(&Settings {
+    let settings = Settings {
         rungs: &plan.rungs,
         preset: &plan.preset,
+        calm_quantiser: plan.calm_quantiser,
         frame_rate: track.frame_rate,
         timescale: scale,
-        first_segment: span.first_segment,
         folder,
-    })?;
+    };
+    let mut runs = Runs::new(settings, !track.is_calm());
 
     let mut cadence = Cadence::new(plan, scale);
     let mut shown = Shown::default();
@@ -76,17 +81,23 @@ pub(crate) fn transcode_span(
         }
         if ticks >= start || span.start_ns == 0 {
             let ticks = ticks.max(0);
-            let repeats = !plan.keep_all_frames && shown.repeats(&sample)?;
-            if let Some(kept) = cadence.take(ticks, repeats) {
-                ladder.push(&sample, ticks as u64, kept.starts)?;
+            // On request everything counts as moving.
+            let changed = if plan.keep_all_frames { 1.0 } else { shown.changed(&sample)? };
+            let kept = cadence.take(ticks, changed);
+            runs.take(&sample, ticks as u64, changed, kept)?;
+            if kept.is_some() {
                 shown.keep(sample);
             }
             if let Some(before) = last {
                 step = ticks - before;
             }
             last = Some(ticks);
-            let done = timeline::to_ns(ticks as u64, scale).saturating_sub(span.start_ns) as f64;
-            progress(done / until.saturating_sub(span.start_ns).max(1) as f64);
+            let now_ns = timeline::to_ns(ticks as u64, scale);
+            decoding.skim(cadence.is_still() && now_ns + SKIMMED_BEFORE_END_NS < until);
+            progress(
+                now_ns.saturating_sub(span.start_ns) as f64
+                    / until.saturating_sub(span.start_ns).max(1) as f64,
+            );
         }
         next = decoding.next()?;
     }
@@ -96,48 +107,10 @@ pub(crate) fn transcode_span(
     };
     let end = end_of_span
         .unwrap_or_else(|| end_of_source(last, step, frame_ticks(track, scale), source.duration_ns, scale));
-    let tracks = ladder.finish(end as u64)?;
+    let tracks = runs.finish(end as u64)?;
     agree(&tracks)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks })
-}
-
-/// The last frame that was kept: what is on the screen.
-#[derive(Default)]
-struct Shown(Option<(gst::Sample, gst_video::VideoInfo)>);
-
-impl Shown {
-    fn keep(&mut self, sample: gst::Sample) {
-        let same = self.0.take().filter(|(shown, _)| shown.caps() == sample.caps()).map(|(_, info)| info);
-        let read = || gst_video::VideoInfo::from_caps(sample.caps()?).ok();
-        self.0 = same.or_else(read).map(|info| (sample, info));
-    }
-
-    /// Whether a frame shows the same.
-    fn repeats(&self, sample: &gst::Sample) -> Result<bool, MediaFailure> {
-        let Some((shown, info)) = self.0.as_ref().filter(|(shown, _)| shown.caps() == sample.caps()) else {
-            return Ok(false);
-        };
-        let (Some(one), Some(other)) = (shown.buffer(), sample.buffer()) else { return Ok(false) };
-        let one = gst_video::VideoFrameRef::from_buffer_ref_readable(one, info)?;
-        let other = gst_video::VideoFrameRef::from_buffer_ref_readable(other, info)?;
-        for plane in 0..info.n_planes() {
-            let of = |frame: &'_ gst_video::VideoFrameRef<&gst::BufferRef>| {
-                (
-                    frame.plane_stride()[plane as usize] as usize,
-                    frame.comp_width(plane) as usize,
-                    frame.comp_height(plane) as usize,
-                )
-            };
-            let ((one_stride, width, height), (other_stride, ..)) = (of(&one), of(&other));
-            let one = Plane { data: one.plane_data(plane)?, stride: one_stride, width, height };
-            let other = Plane { data: other.plane_data(plane)?, stride: other_stride, width, height };
-            if !still::repeats(&one, &other) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
 
 /// Opens the source where the span begins and returns its first decoded frame.

@@ -1,4 +1,4 @@
-//! Whether a picture repeats another. Pure.
+//! How much of a picture differs from another. Pure.
 //!
 //! Pictures are compared in blocks of eight by eight samples, so that a small thing that moves on a still slide counts however
 //! large the slide is. What a lossy codec does to a still picture stays below the tolerance, also where a keyframe begins it anew:
@@ -12,6 +12,8 @@ const SIDE: usize = 8;
 const TOLERANCE: u16 = (SIDE * SIDE) as u16 * 11 / 4;
 /// Share of a block's own contrast (the sum of its differences from its mean) that it may have besides.
 const MASKED: u16 = 8;
+/// More than any contrast masks.
+const UNMASKED: u16 = TOLERANCE + (SIDE * SIDE) as u16 * 128 / MASKED;
 
 /// One plane of a picture, eight bits each.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +43,12 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// Whether two planes of the same size show the same. Ends with the first block that differs.
-pub(super) fn repeats(one: &Plane<'_>, other: &Plane<'_>) -> bool {
+/// The share of a plane's blocks, 0 to 1, that show something else than in another plane of the same size. Ends where it exceeds
+/// `enough`.
+pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> f64 {
     let mut sums = vec![0u16; one.width.div_ceil(SIDE)];
+    let blocks = (sums.len() * one.height.div_ceil(SIDE)).max(1) as f64;
+    let mut changed = 0;
     for top in (0..one.height).step_by(SIDE) {
         let mut differs = false;
         for row in top..(top + SIDE).min(one.height) {
@@ -56,17 +61,21 @@ pub(super) fn repeats(one: &Plane<'_>, other: &Plane<'_>) -> bool {
         }
         if differs {
             let suspects = sums.iter().enumerate().filter(|(_, sum)| **sum > TOLERANCE);
-            for (block, sum) in suspects {
-                // The smaller of both: what appears on a flat ground is not masked by itself.
-                let contrast = one.contrast(block, top).min(other.contrast(block, top));
-                if *sum > TOLERANCE + contrast / MASKED {
-                    return false;
-                }
+            changed += suspects
+                .filter(|(block, sum)| {
+                    // The smaller of both: what appears on a flat ground is not masked by itself.
+                    **sum > UNMASKED
+                        || **sum
+                            > TOLERANCE + one.contrast(*block, top).min(other.contrast(*block, top)) / MASKED
+                })
+                .count();
+            if f64::from(changed as u32) > enough * blocks {
+                break;
             }
             sums.fill(0);
         }
     }
-    true
+    f64::from(changed as u32) / blocks
 }
 
 /// Adds the differences of two rows to the sums of their blocks.
@@ -103,9 +112,9 @@ mod tests {
     fn same_with(change: impl FnOnce(&mut [u8])) -> bool {
         let (one, mut other) = (slide(), slide());
         change(&mut other);
-        let same = repeats(&plane(&one), &plane(&other));
-        assert_eq!(same, repeats(&plane(&other), &plane(&one)));
-        same
+        let share = changed(&plane(&one), &plane(&other), 1.0);
+        assert_eq!(share, changed(&plane(&other), &plane(&one), 1.0));
+        share == 0.0
     }
 
     /// A rectangle a little lighter or darker.
@@ -134,6 +143,19 @@ mod tests {
         assert!(!touched(321, 163, 2, 18, 90), "a text cursor");
         assert!(!touched(200, 220, 8, 1, 40), "the next part of a hair line");
         assert!(!touched(WIDTH - 4, HEIGHT - 5, 4, 5, 90), "the last corner, in a part of a block");
+    }
+
+    #[test]
+    fn the_share_is_counted_in_blocks() {
+        let (one, mut other) = (slide(), slide());
+        for row in 0..120 {
+            other[row * WIDTH..row * WIDTH + 320].fill(128);
+        }
+        // 40 of 81 blocks in 15 of 30 rows.
+        let (one, other) = (plane(&one), plane(&other));
+        assert_eq!(changed(&one, &other, 1.0), 600.0 / 2_430.0);
+        let seen = changed(&one, &other, 0.1);
+        assert!(seen > 0.1 && seen < 0.12, "no more is looked at than is asked for: {seen}");
     }
 
     /// Standard deviation of the noise between two pictures of the same thing.

@@ -82,14 +82,8 @@ mod tests {
     #[test]
     fn segments_are_half_open_and_go_on_past_the_plan() {
         let s = SECOND_NS;
-        let plan = VideoPlan {
-            rungs: Vec::new(),
-            preset: String::new(),
-            segment_starts_ns: vec![0, 4 * s, 8 * s],
-            segment_ns: 4 * s,
-            spans: Vec::new(),
-            keep_all_frames: false,
-        };
+        let plan =
+            VideoPlan { segment_starts_ns: vec![0, 4 * s, 8 * s], segment_ns: 4 * s, ..VideoPlan::default() };
         for (ticks, expected) in [
             (-5, 0),
             (0, 0),

@@ -1,0 +1,90 @@
+//! Packets that need not be decoded while a picture stands still.
+//!
+//! An encoder spends half of the frames of a still picture on non-reference pictures that say "as before". No other picture needs
+//! them, and decoding one costs as much as decoding any: a copy of the whole picture. What such a packet could hold beside its
+//! headers is bounded by its size.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::{beat, entry::h264_units};
+
+/// Bytes of a slice's headers and of the container of its NAL units.
+const HEADERS: u64 = 24;
+/// Pixels of a picture for each byte that says nothing: CABAC codes some fifteen skipped macroblocks in one bit (ITU-T H.264 9.3.1.2).
+const PIXELS_PER_BYTE: u64 = 128 * 256;
+
+/// Whether packets are to be left out that hold nothing new. Shared with the streaming thread.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Skim(Arc<AtomicBool>);
+
+impl Skim {
+    pub(super) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    /// Lets this decide over what flows into `decoder`.
+    pub(super) fn watch(&self, decoder: &gst::Element) {
+        let Some(pad) = decoder.static_pad("sink") else { return };
+        let on = Arc::clone(&self.0);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if !on.load(Ordering::Relaxed) {
+                return gst::PadProbeReturn::Ok;
+            }
+            if info.buffer().is_some_and(|buffer| is_empty(pad, buffer)) {
+                beat();
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
+
+/// Whether a packet is an H.264 picture to which none refers and which has no room for anything but skipped macroblocks.
+fn is_empty(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let Some(caps) = pad.current_caps() else { return false };
+    let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
+        return false;
+    };
+    let side = |name: &str| structure.get::<i32>(name).map_or(0, |side| side.max(0) as u64);
+    if buffer.size() as u64 > HEADERS + side("width") * side("height") / PIXELS_PER_BYTE {
+        return false;
+    }
+    buffer.map_readable().is_ok_and(|map| is_disposable(h264_units(structure, &map)))
+}
+
+/// Whether no picture refers to this one: it has slices, and `nal_ref_idc` is 0 in all of them (ITU-T H.264 7.4.1).
+fn is_disposable(mut headers: impl Iterator<Item = u8>) -> bool {
+    let mut slices = 0;
+    let all = headers.all(|header| {
+        let slice = matches!(header & 0x1f, 1..=5);
+        slices += u32::from(slice);
+        !slice || header & 0x60 == 0
+    });
+    all && slices > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_disposable;
+
+    #[test]
+    fn only_pictures_that_none_refers_to_are_disposable() {
+        let table: [(&[u8], bool); 6] = [
+            (&[0x01], true),
+            (&[0x09, 0x06, 0x01, 0x01], true),
+            (&[0x41], false),
+            (&[0x01, 0x21], false),
+            (&[0x65], false),
+            (&[0x06], false),
+        ];
+        for (headers, expected) in table {
+            assert_eq!(is_disposable(headers.iter().copied()), expected, "{headers:02x?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! One ladder after another: each run of segments with the same content has encoders that are set for it.
+//!
+//! A segment's first frames are held until they tell what it shows: a third of a second at most, a few frames when it moves.
+
+use gstreamer as gst;
+use lectern_domain::media::TrackOutput;
+
+use super::{
+    MediaFailure,
+    cadence::{Content, Kept, Look},
+    ladder::{Ladder, Settings},
+};
+
+/// A kept frame that waits for what its segment turns out to show.
+struct Held {
+    sample: gst::Sample,
+    ticks: u64,
+    starts: Option<u32>,
+}
+
+/// The rungs of one span.
+pub(super) struct Runs<'a> {
+    settings: Settings<'a>,
+    /// Whether samples of the source say that it is film.
+    film: bool,
+    ladder: Option<(Content, Ladder)>,
+    /// The segment that has just begun.
+    undecided: Option<(Look, Vec<Held>)>,
+    /// What earlier ladders have made.
+    made: Vec<TrackOutput>,
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn new(settings: Settings<'a>, film: bool) -> Self {
+        Self { settings, film, ladder: None, undecided: None, made: Vec::new() }
+    }
+
+    /// Takes the next frame, of which the share `changed` differs from the last kept one. `kept` is what the cadence says of it.
+    pub(super) fn take(
+        &mut self,
+        sample: &gst::Sample,
+        ticks: u64,
+        changed: f64,
+        kept: Option<Kept>,
+    ) -> Result<(), MediaFailure> {
+        let held = kept.map(|kept| Held { sample: sample.clone(), ticks, starts: kept.starts });
+        if let Some(held) = held {
+            if held.starts.is_some() {
+                self.decide()?;
+                let look = Look::new(ticks as i64, self.settings.timescale, self.film);
+                self.undecided = Some((look, vec![held]));
+                return Ok(());
+            }
+            match (&mut self.undecided, &mut self.ladder) {
+                (Some((_, waiting)), _) => waiting.push(held),
+                (None, Some((_, ladder))) => ladder.push(&held.sample, held.ticks, held.starts)?,
+                (None, None) => return Err(MediaFailure::internal("a span that begins without a segment")),
+            }
+        }
+        let decided = self.undecided.as_mut().is_some_and(|(look, _)| look.take(ticks as i64, changed));
+        if decided { self.decide() } else { Ok(()) }
+    }
+
+    /// Gives the frames that are held to encoders for what they look like.
+    fn decide(&mut self) -> Result<(), MediaFailure> {
+        let Some((look, held)) = self.undecided.take() else { return Ok(()) };
+        let content = look.content();
+        let Some((begin, first)) = held.first().and_then(|first| Some((first.ticks, first.starts?))) else {
+            return Ok(());
+        };
+        if self.ladder.as_ref().is_none_or(|(current, _)| *current != content) {
+            self.end_run(begin)?;
+            self.ladder = Some((content, Ladder::start(&self.settings, content, first)?));
+        }
+        let Some((_, ladder)) = &mut self.ladder else { return Ok(()) };
+        for Held { sample, ticks, starts } in held {
+            ladder.push(&sample, ticks, starts)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the current ladder at a tick and keeps what it has made.
+    fn end_run(&mut self, end: u64) -> Result<(), MediaFailure> {
+        let Some((_, ladder)) = self.ladder.take() else { return Ok(()) };
+        let tracks = ladder.finish(end)?;
+        if self.made.is_empty() {
+            self.made = tracks;
+            return Ok(());
+        }
+        for (made, track) in self.made.iter_mut().zip(tracks) {
+            made.segments.extend(track.segments);
+        }
+        Ok(())
+    }
+
+    /// Ends the span at a tick. The tracks, best rung first.
+    pub(super) fn finish(mut self, end: u64) -> Result<Vec<TrackOutput>, MediaFailure> {
+        self.decide()?;
+        self.end_run(end)?;
+        Ok(self.made)
+    }
+}
