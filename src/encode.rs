@@ -15,6 +15,7 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use lectern_domain::{
+    failure::FailureCode,
     ids::Kid,
     keys::{AssetSecret, Protection},
     ladder::Quality,
@@ -90,9 +91,10 @@ impl Cost {
     }
 }
 
+/// Makes the package, or leaves the folder as it was.
 pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let started = Instant::now();
     let source = arguments.file.canonicalize().with_context(|| arguments.file.display().to_string())?;
+    let was_there = arguments.out.exists();
     std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
     let out = arguments.out.canonicalize()?;
     if std::fs::read_dir(&out)?.next().is_some() {
@@ -101,8 +103,35 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
             out.display()
         );
     }
-    let objects = DiskObjects::open(out.clone()).await?;
-    let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&out)?;
+    let made = encode(config, &arguments, source, &out).await;
+    if made.is_err() {
+        clear(&out, !was_there);
+    }
+    made
+}
+
+/// Removes what lies in a folder, and the folder itself if `altogether`. Why nothing was made matters more than what cannot be
+/// removed.
+fn clear(folder: &Path, altogether: bool) {
+    if altogether {
+        let _ = std::fs::remove_dir_all(folder);
+        return;
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+}
+
+async fn encode(
+    config: &Config,
+    arguments: &Arguments,
+    source: PathBuf,
+    out: &Path,
+) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let objects = DiskObjects::open(out.to_owned()).await?;
+    let work = tempfile::Builder::new().prefix(".work-").tempdir_in(out)?;
     let bar = if arguments.json {
         ProgressBar::hidden()
     } else {
@@ -136,7 +165,11 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     let slots = config.media_slots(calm) + usize::from(calm);
     let (outputs, sources) =
         transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
-    lectern_packager::planned::check(&plan, &outputs)?;
+    lectern_packager::planned::check(&plan, &outputs).map_err(ours)?;
+    if outputs.iter().all(|output| output.tracks.is_empty()) {
+        let code = FailureCode::SourceCorrupt;
+        bail!("{}: {} (no track has anything in it)", code.as_str(), code.sentence());
+    }
 
     bar.set_message("packaging");
     let secret = AssetSecret::from_bytes(random_bytes());
@@ -145,7 +178,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
     let sources: Vec<String> = sources.iter().map(|name| format!("{work_name}/{name}/")).collect();
     let keys = (arguments.protection == Protection::Aes128).then_some((names, &secret));
     let build = Build { objects: &objects, outputs: &outputs, sources: &sources, target: "", keys };
-    let built = build.run(|share| bar.set_position(950 + (share * 50.0) as u64)).await?;
+    let built = build.run(|share| bar.set_position(950 + (share * 50.0) as u64)).await.map_err(ours)?;
     drop(work);
     objects.delete_prefix(".partial/").await?;
     if let (Some(path), Some(_)) = (&arguments.key_file, keys) {
@@ -198,6 +231,12 @@ pub(crate) fn launch(config: &Config, cache: &Path) -> anyhow::Result<Launch> {
             ..Limits::transcode()
         },
     })
+}
+
+/// What goes wrong once everything is decoded and encoded is never the source's fault.
+fn ours(error: impl std::fmt::Display) -> anyhow::Error {
+    let code = FailureCode::Internal;
+    anyhow::anyhow!("{}: {} ({error})", code.as_str(), code.sentence())
 }
 
 fn sentence(error: &child::ChildError) -> anyhow::Error {

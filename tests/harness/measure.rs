@@ -75,7 +75,8 @@ pub fn ssim(rendition: &Path, source: &Path, width: u64, height: u64) -> f64 {
 /// The times of the frames that are nearly white, in the video stream of this number.
 pub fn flashes(address: &str, stream: usize) -> Vec<f64> {
     let map = format!("0:v:{stream}");
-    let filter = "scale=32:18:flags=area,signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-";
+    let filter =
+        "scale=32:18:flags=area,format=yuv420p,signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-";
     let arguments = ["-i", address, "-map", &map, "-vf", filter, "-vsync", "passthrough", "-f", "null", "-"];
     let said = String::from_utf8(ffmpeg(&playlist_options(address), &arguments).0).unwrap();
     let mut lines = said.lines();
@@ -91,7 +92,8 @@ pub fn flashes(address: &str, stream: usize) -> Vec<f64> {
     found
 }
 
-fn sound(address: &str) -> Vec<f32> {
+/// The sound of an address as in [`Decoded::sound`].
+pub fn sound(address: &str) -> Vec<f32> {
     let filter = format!(
         "aformat=channel_layouts=stereo,aformat=channel_layouts=mono,aresample={SAMPLE_RATE}:async=1:first_pts=0"
     );

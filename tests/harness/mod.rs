@@ -24,6 +24,11 @@ use sha2::{Digest as _, Sha256};
 /// The program under test, unless `LECTERN_TEST_PROGRAM` names another one: measurements take an optimised one.
 pub const LECTERN: &str = env!("CARGO_BIN_EXE_lectern");
 
+/// The program that is run.
+pub fn program() -> PathBuf {
+    std::env::var_os("LECTERN_TEST_PROGRAM").map_or_else(|| LECTERN.into(), PathBuf::from)
+}
+
 /// A server on a data folder, which can be killed and started again at the same address.
 pub struct Server {
     /// Its data folder.
@@ -58,7 +63,7 @@ impl Server {
             url: format!("http://127.0.0.1:{port}"),
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             roles: roles.to_owned(),
-            program: std::env::var_os("LECTERN_TEST_PROGRAM").map_or_else(|| LECTERN.into(), PathBuf::from),
+            program: program(),
             core: None,
             child: None,
         }

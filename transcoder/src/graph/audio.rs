@@ -75,6 +75,7 @@ pub(crate) fn transcode_audio(
 
     let mut encoding: Option<Encoding> = None;
     let mut written = 0u64;
+    let mut last_time = None;
     while let Some(sample) = decoding.next()? {
         let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { continue };
         let mut have = buffer.size() / frame;
@@ -83,7 +84,11 @@ pub(crate) fn transcode_audio(
         }
         let Some(encoder) = encoding.as_mut() else { continue };
         let mut skip = 0;
-        if let Some(time) = presented(&sample, &source.container) {
+        // `qtdemux` of GStreamer 1.22 gives every block of sound of more than 65 535 samples a second the first one's time. The
+        // same time twice says nothing: what follows follows.
+        let time = presented(&sample, &source.container);
+        let told = time.filter(|time| last_time.replace(*time) != Some(*time));
+        if let Some(time) = told {
             let place = timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate);
             let off = place - written as i64;
             let first = written == 0;
@@ -105,7 +110,16 @@ pub(crate) fn transcode_audio(
         progress(done / source.duration_ns.unwrap_or(0).max(1) as f64);
     }
     drop(decoding);
-    let Some(encoding) = encoding else { return Ok(TranscodeOutput::default()) };
+    let Some(encoding) = encoding else {
+        // Another track may have something to show or to play; without one there would be an empty package.
+        if source.video.is_none() && source.audio.len() <= 1 {
+            return Err(MediaFailure::new(
+                FailureCode::SourceCorrupt,
+                "expected sound, none could be decoded",
+            ));
+        }
+        return Ok(TranscodeOutput::default());
+    };
     let track = encoding.finish(plan)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks: vec![track] })

@@ -79,6 +79,75 @@ pub(super) fn outline(file: &SourceFile) -> std::io::Result<Outline> {
     })
 }
 
+/// Boxes looked at among the children of one: a track has a dozen.
+const MAX_CHILDREN: usize = 1_000;
+
+/// The display matrix of the first video track (ISO/IEC 14496-12 8.3.2), its upper left part in whole numbers; none without one.
+pub(super) fn display_matrix(file: &SourceFile) -> std::io::Result<Option<[i16; 4]>> {
+    let length = file.size()?;
+    let mut file = file.open()?;
+    let file = &mut *file;
+    for index in children(file, 0, length, b"moov")? {
+        for track in children(file, index.0, index.1, b"trak")? {
+            let mut picture = false;
+            for media in children(file, track.0, track.1, b"mdia")? {
+                for handler in children(file, media.0, media.1, b"hdlr")? {
+                    picture |= read_at::<12>(file, handler.0)?.is_some_and(|body| body[8..] == *b"vide");
+                }
+            }
+            let Some(header) =
+                children(file, track.0, track.1, b"tkhd")?.first().copied().filter(|_| picture)
+            else {
+                continue;
+            };
+            // Version 1 has longer times.
+            let longer = read_at::<1>(file, header.0)?.is_some_and(|version| version[0] == 1);
+            let Some(matrix) = read_at::<20>(file, header.0 + if longer { 52 } else { 40 })? else {
+                return Ok(None);
+            };
+            return Ok(Some([0, 4, 12, 16].map(|at| i16::from_be_bytes([matrix[at], matrix[at + 1]]))));
+        }
+    }
+    Ok(None)
+}
+
+/// Where the bodies of boxes of a kind lie between two positions: begin and end.
+fn children(
+    file: &mut (impl Read + Seek + ?Sized),
+    from: u64,
+    to: u64,
+    wanted: &[u8; 4],
+) -> std::io::Result<Vec<(u64, u64)>> {
+    let (mut at, mut found) = (from, Vec::new());
+    for _ in 0..MAX_CHILDREN {
+        let Some(header) = read_at::<8>(file, at)?.filter(|_| at.saturating_add(8) <= to) else { break };
+        let (size, body) = match u32::from_be_bytes([header[0], header[1], header[2], header[3]]) {
+            0 => (to - at, 8),
+            1 => (read_at::<8>(file, at + 8)?.map_or(0, u64::from_be_bytes), 16),
+            size => (u64::from(size), 8),
+        };
+        let end = at.saturating_add(size).min(to);
+        if end < at + body {
+            break;
+        }
+        if header[4..] == *wanted {
+            found.push((at + body, end));
+        }
+        at = end;
+    }
+    Ok(found)
+}
+
+/// So many bytes from a position on; none where the file ends before.
+fn read_at<const N: usize>(
+    file: &mut (impl Read + Seek + ?Sized),
+    at: u64,
+) -> std::io::Result<Option<[u8; N]>> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut bytes = [0; N];
+    Ok((read_some(file, &mut bytes)? == N).then_some(bytes))
+}
+
 fn read_some(file: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
@@ -106,6 +175,37 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, bytes).unwrap();
         outline(&SourceFile::Whole(path)).unwrap()
+    }
+
+    #[test]
+    fn the_matrix_of_the_first_picture_is_found() {
+        let boxed = |kind: &[u8], parts: &[Vec<u8>]| {
+            let body = parts.concat();
+            [&((body.len() + 8) as u32).to_be_bytes()[..], kind, &body].concat()
+        };
+        let track = |handler: &[u8], matrix: [i16; 4]| {
+            let mut header = vec![0; 84];
+            for (place, value) in [(0, 0), (1, 1), (3, 2), (4, 3)] {
+                header[40 + place * 4..][..2].copy_from_slice(&matrix[value].to_be_bytes());
+            }
+            let handler = boxed(b"hdlr", &[vec![0; 8], handler.to_vec(), vec![0; 13]]);
+            boxed(b"trak", &[boxed(b"tkhd", &[header]), boxed(b"mdia", &[handler])])
+        };
+        let matrix = |bytes: &[u8]| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            std::fs::write(&path, bytes).unwrap();
+            display_matrix(&SourceFile::Whole(path)).unwrap()
+        };
+        let (sound, picture) = (track(b"soun", [1, 0, 0, 1]), track(b"vide", [0, -1, -1, 0]));
+        let index = boxed(b"moov", &[sound.clone(), picture]);
+        let whole = [atom(b"ftyp", 8), atom(b"mdat", 100), index].concat();
+        assert_eq!(matrix(&whole), Some([0, -1, -1, 0]));
+        assert_eq!(matrix(&boxed(b"moov", &[sound])), None);
+        assert_eq!(matrix(b"no boxes at all, a text"), None);
+        assert!(
+            (0..whole.len()).all(|end| matrix(&whole[..end]).is_none_or(|found| found == [0, -1, -1, 0]))
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use gstreamer_video as gst_video;
 use lectern_domain::{failure::FailureCode, plan::picture_is_acceptable};
 
 use super::{
-    MediaFailure, Running, STALL, beat,
+    MediaFailure, Running, STALL, beat, colour,
     disposable::Skim,
     element,
     entry::{self, Entry, SharedEntry},
@@ -25,6 +25,7 @@ use super::{
     file::SourceFile,
     patience::Patience,
     pulse,
+    repeat::Repeats,
 };
 
 /// How often a wait looks at the bus.
@@ -48,16 +49,27 @@ pub(super) fn kind_of(caps: &gst::CapsRef) -> Option<Kind> {
         Some(Kind::Audio)
     } else if name.starts_with("video/") {
         Some(Kind::Video)
-    } else if name == "image/jpeg" && rate.is_some_and(|rate| rate.numer() > 0) {
-        // Motion JPEG has a rate; a picture on the cover has none.
+    } else if matches!(name, "image/jpeg" | "image/png") && rate.is_some_and(|rate| rate.numer() > 0) {
+        // A film of JPEG or PNG pictures has a rate; a picture on the cover has none.
         Some(Kind::Video)
     } else {
         None
     }
 }
 
+/// Streams that a demuxer knows by their container's name only, and what their decoders call them: DNxHR in MOV.
+const OTHER_NAMES: [(&str, &str); 1] = [("video/x-gst-fourcc-AVdh", "video/x-dnxhd")];
+
+/// What decoders call a stream, if it is something else.
+fn other_name(caps: &gst::CapsRef) -> Option<&'static str> {
+    let name = caps.structure(0)?.name();
+    OTHER_NAMES.into_iter().find(|(told, _)| name == *told).map(|(_, meant)| meant)
+}
+
 /// A decoder for a parsed stream, best rank first, software only: a sandboxed child has no devices.
 pub(super) fn decoder_for(caps: &gst::Caps) -> Option<gst::ElementFactory> {
+    let renamed = other_name(caps).map(|name| gst::Caps::builder(name).build());
+    let caps = renamed.as_ref().unwrap_or(caps);
     let software: Vec<gst::ElementFactory> =
         gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
             .into_iter()
@@ -93,6 +105,8 @@ pub(super) struct Decoding {
     sink: gst_app::AppSink,
     opening: Arc<Mutex<Opening>>,
     skim: Skim,
+    /// What is known of the times of its pictures; of sound, time tells nothing twice.
+    repeats: Option<Mutex<Repeats>>,
 }
 
 /// How the wanted track is treated between its decoder and the sink.
@@ -157,23 +171,33 @@ impl Decoding {
         let weak = pipeline.downgrade();
         parse.connect_pad_added(move |_, pad| {
             let Some(pipeline) = weak.upgrade() else { return };
-            let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { return };
-            let Some(pad_kind) = kind_of(&caps) else { return };
+            let caps = pad.current_caps();
+            let Some(pad_kind) = kind_of(caps.as_ref().unwrap_or(&pad.query_caps(None))) else { return };
             let mut opening = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let position = opening.found.iter().filter(|found| **found == pad_kind).count();
             opening.found.push(pad_kind);
             if pad_kind != kind || position != index as usize || opening.linked {
+                drop(opening);
+                drain_if_interleaved(&pipeline, pad);
                 return;
             }
-            match decoder(&caps, threads, unpadded, &shared)
-                .inspect(|decoder| decoder.iter().for_each(|decoder| skimming.watch(decoder)))
-                .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head, enter.as_ref()))
-            {
-                Ok(entry) => {
-                    opening.linked = true;
-                    opening.entry = entry;
+            opening.linked = true;
+            drop(opening);
+            let (shared, head, enter) = (Arc::clone(&shared), head.clone(), enter.clone());
+            let skimming = skimming.clone();
+            let join = move |pad: &gst::Pad, caps: &gst::Caps| {
+                let joined = decoder(caps, threads, unpadded, &shared)
+                    .inspect(|decoder| decoder.iter().for_each(|decoder| skimming.watch(decoder)))
+                    .and_then(|decoder| link(&pipeline, pad, decoder.as_ref(), &head, enter.as_ref()));
+                let mut opening = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                match joined {
+                    Ok(entry) => opening.entry = entry,
+                    Err(failure) => opening.failure = Some(failure),
                 }
-                Err(failure) => opening.failure = Some(failure),
+            };
+            match caps {
+                Some(caps) => join(pad, &caps),
+                None => when_known(pad, join),
             }
         });
         let shared = Arc::clone(&opening);
@@ -181,7 +205,8 @@ impl Decoding {
             shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
         });
 
-        let decoding = Self { pipeline: Running(pipeline), sink, opening, skim };
+        let repeats = (kind == Kind::Video).then(Mutex::default);
+        let decoding = Self { pipeline: Running(pipeline), sink, opening, skim, repeats };
         decoding.pipeline.0.set_state(gst::State::Paused).map_err(|_| {
             decoding
                 .pipeline
@@ -222,6 +247,9 @@ impl Decoding {
 
     /// Moves to the sync sample at or before `stream_ns`. False when the source cannot.
     pub(super) fn seek(&self, stream_ns: u64) -> Result<bool, MediaFailure> {
+        if let Some(repeats) = &self.repeats {
+            *repeats.lock().unwrap_or_else(PoisonError::into_inner) = Repeats::default();
+        }
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         if self.pipeline.0.seek_simple(flags, gst::ClockTime::from_nseconds(stream_ns)).is_err() {
             return Ok(false);
@@ -265,6 +293,13 @@ impl Decoding {
 
     /// The next decoded buffer, or none at the end of the source.
     pub(super) fn next(&self) -> Result<Option<gst::Sample>, MediaFailure> {
+        match &self.repeats {
+            Some(repeats) => repeats.lock().unwrap_or_else(PoisonError::into_inner).next(|| self.pull()),
+            None => self.pull(),
+        }
+    }
+
+    fn pull(&self) -> Result<Option<gst::Sample>, MediaFailure> {
         let patience = Patience::new(STALL);
         loop {
             if let Some(sample) =
@@ -296,6 +331,31 @@ impl Decoding {
         let own = self.opening.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
         own.or_else(|| self.pipeline.error())
     }
+}
+
+/// Takes what comes of a track that is not wanted, where its demuxer would end with it: the one for FLV of GStreamer 1.22
+/// gives up when its first track goes nowhere and the next one has not begun. Others leave out what nobody takes, which is
+/// less to read.
+fn drain_if_interleaved(pipeline: &gst::Pipeline, pad: &gst::Pad) {
+    let demuxers = pipeline.iterate_recurse().into_iter().flatten().filter_map(|element| element.factory());
+    if demuxers.into_iter().any(|factory| factory.name() == "flvdemux") {
+        pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+            beat();
+            gst::PadProbeReturn::Drop
+        });
+    }
+}
+
+/// Calls `join` with what a stream is as soon as its parser says so. Before, a parser for a family of streams (AC-3 and
+/// E-AC-3) names all of them, and no decoder takes them all.
+fn when_known(pad: &gst::Pad, join: impl Fn(&gst::Pad, &gst::Caps) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
+            join(pad, &event.caps_owned());
+            return gst::PadProbeReturn::Remove;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Lets a decoder hand over its own memory, whose rows are padded. It copies every picture otherwise.
@@ -414,6 +474,10 @@ fn decoder(
     if unpadded && decoder.has_property("direct-rendering") {
         decoder.set_property("direct-rendering", false);
     }
+    if let (Some(name), Some(sink)) = (other_name(caps), decoder.static_pad("sink")) {
+        colour::replace_caps(&sink, move |structure| structure.set_name(name));
+    }
+    colour::trust_range(&decoder, caps);
     watch_size(&decoder, opening);
     faac::hide_name(&decoder, caps);
     Ok(Some(decoder))
@@ -464,7 +528,10 @@ fn link(
     let entry = decoder.map(entry::watch);
     let into =
         first.static_pad("sink").ok_or_else(|| MediaFailure::internal("an element without a sink pad"))?;
-    pad.link(&into).map_err(|error| {
+    // What the decoder takes has been looked at; a stream may yet go by another name here.
+    let unchecked = pad.current_caps().is_some_and(|caps| other_name(&caps).is_some());
+    let check = if unchecked { gst::PadLinkCheck::HIERARCHY } else { gst::PadLinkCheck::DEFAULT };
+    pad.link_full(&into, check).map_err(|error| {
         MediaFailure::new(
             FailureCode::SourceCodecUnsupported,
             format!("{} refuses the stream ({error})", first.name()),

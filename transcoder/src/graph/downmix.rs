@@ -17,7 +17,10 @@ pub(super) fn downmix(convert: &gst::Element) {
             && let Some(convert) = convert.upgrade()
         {
             let info = AudioInfo::from_caps(event.caps()).ok();
-            let rows = info.as_ref().and_then(AudioInfo::positions).and_then(matrix).unwrap_or_default();
+            let unsaid = info.as_ref().map_or(0, AudioInfo::channels) as usize;
+            let unsaid = vec![Position::None; unsaid];
+            let positions = info.as_ref().map(|info| info.positions().unwrap_or(&unsaid));
+            let rows = positions.and_then(matrix).unwrap_or_default();
             // An empty matrix is the element's own choice, which is right for one and two channels.
             convert.set_property("mix-matrix", gst::Array::new(rows.into_iter().map(gst::Array::new)));
         }
@@ -31,6 +34,13 @@ fn matrix(positions: &[Position]) -> Option<[Vec<f32>; 2]> {
     if positions.len() <= 2 {
         return None;
     }
+    let assumed;
+    let positions = if positions.iter().all(|position| *position == Position::None) {
+        assumed = usual(positions.len());
+        &assumed
+    } else {
+        positions
+    };
     let weights = positions.iter().map(|position| weight(*position)).collect::<Option<Vec<_>>>()?;
     let left: f32 = weights.iter().map(|(left, _)| left).sum();
     let right: f32 = weights.iter().map(|(_, right)| right).sum();
@@ -41,6 +51,24 @@ fn matrix(positions: &[Position]) -> Option<[Vec<f32>; 2]> {
             weights.iter().map(|(_, right)| right / most).collect(),
         ]
     })
+}
+
+/// Where channels are of which nobody says where (many files with uncompressed sound): in the order of WAVE files. More than
+/// eight are as good as the same one.
+fn usual(channels: usize) -> Vec<Position> {
+    use Position::{
+        FrontCenter, FrontLeft, FrontRight, Lfe1, RearCenter, RearLeft, RearRight, SideLeft, SideRight,
+    };
+    let order: &[Position] = match channels {
+        3 => &[FrontLeft, FrontRight, FrontCenter],
+        4 => &[FrontLeft, FrontRight, RearLeft, RearRight],
+        5 => &[FrontLeft, FrontRight, FrontCenter, RearLeft, RearRight],
+        6 => &[FrontLeft, FrontRight, FrontCenter, Lfe1, RearLeft, RearRight],
+        7 => &[FrontLeft, FrontRight, FrontCenter, Lfe1, RearCenter, SideLeft, SideRight],
+        8 => &[FrontLeft, FrontRight, FrontCenter, Lfe1, RearLeft, RearRight, SideLeft, SideRight],
+        _ => return vec![FrontCenter; channels],
+    };
+    order.to_vec()
 }
 
 /// What of a channel goes to the left and to the right.
@@ -79,7 +107,15 @@ mod tests {
     fn what_is_not_surround_is_left_alone() {
         assert_eq!(matrix(&[Position::Mono]), None);
         assert_eq!(matrix(&[Position::FrontLeft, Position::FrontRight]), None);
-        assert_eq!(matrix(&[Position::None; 3]), None);
         assert_eq!(matrix(&[Position::Lfe1; 3]), None);
+    }
+
+    #[test]
+    fn channels_of_unsaid_place_are_in_the_usual_order() {
+        use Position::{FrontCenter, FrontLeft, FrontRight, Lfe1, RearLeft, RearRight};
+        let said = matrix(&[FrontLeft, FrontRight, FrontCenter, Lfe1, RearLeft, RearRight]);
+        assert_eq!(matrix(&[Position::None; 6]), said);
+        let many = matrix(&[Position::None; 12]).unwrap();
+        assert!(many.iter().flatten().all(|weight| (weight - 1.0 / 12.0).abs() < 1e-6), "{many:?}");
     }
 }

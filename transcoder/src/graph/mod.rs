@@ -2,6 +2,7 @@
 
 mod audio;
 mod cadence;
+mod colour;
 mod container;
 mod count;
 mod decode;
@@ -9,6 +10,7 @@ mod disposable;
 mod downmix;
 mod entry;
 mod faac;
+mod fields;
 mod file;
 mod ladder;
 mod measure;
@@ -16,6 +18,7 @@ mod mux;
 pub(crate) mod patience;
 mod probe;
 mod range_src;
+mod repeat;
 mod retime;
 mod runs;
 mod samples;
@@ -126,6 +129,9 @@ fn from_bus(error: &gst::message::Error) -> MediaFailure {
         } else {
             FailureCode::Internal
         }
+    } else if cause.is::<gst::LibraryError>() {
+        // A decoder's library that gives up (`av1dec` with its first damaged frame) was given what is no such stream.
+        FailureCode::SourceCorrupt
     } else {
         FailureCode::Internal
     };

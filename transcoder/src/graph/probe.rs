@@ -14,7 +14,7 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, Running, STALL, beat,
-    container::{Outline, outline},
+    container::{Outline, display_matrix, outline},
     decode::{Chain, Decoding, Kind, Times, decoder_for, kind_of, presented, time_of},
     file::SourceFile,
     patience::Patience,
@@ -24,6 +24,8 @@ use super::{
 
 /// Video packets whose times are looked at, to tell a constant frame rate from a variable one.
 const LOOKED_AT: usize = 240;
+/// Packets that are looked at before what has been found counts as all: FLV names a stream with its first packet.
+const LEAST_PACKETS: usize = 400;
 /// Packets after which a track that has sent nothing is taken to begin later than this matters.
 const MAX_PACKETS: usize = 4_000;
 /// Packets at the end of the look whose neighbours in presentation order may not have come yet.
@@ -70,14 +72,18 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
     let parsed = parse(file)?;
     // A file can look like media at its start and yet hold no stream that anything understands.
     if parsed.video.is_none() && parsed.audio.is_empty() {
-        return Err(MediaFailure::new(
-            FailureCode::SourceNoTracks,
-            format!("no stream in {}", parsed.container),
-        ));
+        // A picture, still or animated, has no demuxer here.
+        let picture = parsed.container.starts_with("image/");
+        let code = if picture { FailureCode::SourceCodecUnsupported } else { FailureCode::SourceNoTracks };
+        return Err(MediaFailure::new(code, format!("no stream in {}", parsed.container)));
     }
     let mut start = parsed.audio.iter().map(|found| found.start).min();
     let mut video = None;
-    if let Some(found) = parsed.video {
+    if let Some(mut found) = parsed.video {
+        // The one of the eight orientations that `qtdemux` of GStreamer 1.22 does not know.
+        if found.orientation == Orientation::Upright && display_matrix(file)? == Some([0, -1, -1, 0]) {
+            found.orientation = Orientation::FlipRotate270;
+        }
         let (track, first) = first_frame(file, &found, &parsed.container)?;
         start = Some(start.map_or(first, |start| start.min(first)));
         video = Some(track);
@@ -195,7 +201,7 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
             }
         }
         let seen = parsing.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = seen.packets > 0
+        let ready = seen.packets > LEAST_PACKETS
             && seen.streams.iter().all(|stream| {
                 let wanted = if stream.kind == Some(Kind::Video) { LOOKED_AT } else { 1 };
                 stream.kind.is_none() || stream.times.len() >= wanted

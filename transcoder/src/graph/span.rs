@@ -20,7 +20,7 @@ use super::{
     MediaFailure, OnProgress,
     cadence::Cadence,
     decode::{Chain, Decoding, Enter, Kind, presented},
-    element,
+    element, fields,
     file::SourceFile,
     ladder::{COLORIMETRY, Settings},
     runs::Runs,
@@ -240,7 +240,7 @@ fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
         // Not yadif: in GStreamer 1.22 it gives two frames the time of the second and shifts the rest.
         deinterlace.set_property_from_str("method", "greedyh");
         // One frame out for each frame in: the cadence stays.
-        deinterlace.set_property_from_str("fields", "top");
+        fields::keep_first(&deinterlace);
         after.push(deinterlace);
     }
     if track.orientation != Orientation::Upright {
@@ -260,8 +260,25 @@ fn corrections(track: &VideoTrack) -> Result<Vec<gst::Element>, MediaFailure> {
         after.push(element("videoconvert")?);
         after.push(flip);
     }
+    if full_range(track) {
+        // `videoconvert` of GStreamer 1.22 takes a short cut from one I420 to the other when only their ranges differ, and leaves
+        // the range as it is. There is none by way of RGB.
+        let rgb = element("capsfilter")?;
+        rgb.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "RGBx").build());
+        after.push(element("videoconvert")?);
+        after.push(rgb);
+    }
     after.push(element("videoconvert")?);
     Ok(after)
+}
+
+/// Whether samples use all codes.
+fn full_range(track: &VideoTrack) -> bool {
+    let colorimetry = track.colorimetry.parse::<gst_video::VideoColorimetry>();
+    colorimetry.is_ok_and(|colorimetry| {
+        colorimetry.range() == gst_video::VideoColorRange::Range0_255
+            && colorimetry.matrix() != gst_video::VideoColorMatrix::Rgb
+    })
 }
 
 /// Raw video in ordinary memory.

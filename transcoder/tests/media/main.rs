@@ -9,6 +9,7 @@ mod fixtures;
 mod hostile;
 mod liars;
 mod oracle;
+mod prison;
 mod ranges;
 mod sandbox;
 mod sources;
