@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod asset;
+pub mod captions;
 pub mod cost;
 pub mod course;
 pub mod decision;
