@@ -101,7 +101,7 @@ pub(crate) async fn visible(state: &ApiState, caller: Caller, id: AssetId) -> Re
     Ok(AssetView::new(asset, staff))
 }
 
-async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {
+pub(crate) async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {
     match find(state, caller, id).await? {
         (asset, true) => Ok(asset),
         (_, false) => Err(Problem::not_owner()),

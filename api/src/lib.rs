@@ -18,6 +18,7 @@ pub mod admin;
 mod asset_events;
 mod assets;
 mod auth;
+mod captions;
 mod conditional;
 mod courses;
 mod enrollments;

@@ -42,11 +42,11 @@ pub struct PackagerJobs {
     pub vault: Arc<dyn Vault>,
 }
 
-fn unavailable(error: impl std::fmt::Display) -> JobFailure {
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> JobFailure {
     JobFailure::Unavailable(error.to_string())
 }
 
-fn internal(detail: impl std::fmt::Display) -> JobFailure {
+pub(crate) fn internal(detail: impl std::fmt::Display) -> JobFailure {
     JobFailure::Fail { failure: FailureCode::Internal.into(), detail: detail.to_string() }
 }
 
@@ -59,6 +59,7 @@ impl Handler for PackagerJobs {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         match job.payload {
             JobPayload::Package { asset, package } => self.package(asset, package, context).await,
+            JobPayload::AddTexts { asset, .. } => self.add_texts(asset, job).await,
             JobPayload::CleanWork { asset } => self.clean(asset).await,
             JobPayload::DeleteAsset { asset } => self.delete(asset).await,
             _ => Err(internal("a job of another role reached the packager")),

@@ -18,6 +18,7 @@ mod value;
 
 pub mod accounts;
 pub mod assets;
+pub mod captions;
 pub mod courses;
 pub mod enrollments;
 pub mod jobs;
@@ -42,6 +43,7 @@ pub fn statements() -> Vec<statement::Statement> {
     [
         accounts::STATEMENTS,
         assets::STATEMENTS,
+        captions::STATEMENTS,
         courses::STATEMENTS,
         enrollments::STATEMENTS,
         jobs::STATEMENTS,

@@ -3,7 +3,7 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
+        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
         UserId,
     },
 };
@@ -133,6 +133,7 @@ ids!(
     CourseId,
     LessonId,
     AssetId,
+    CaptionId,
     UploadId,
     PackageId,
     JobId,

@@ -10,8 +10,9 @@ use std::{
 use lectern_domain::{
     Timestamp,
     account::Role,
+    captions::{CaptionKind, CaptionOrigin},
     course::{LessonType, PublishedStatus},
-    ids::{AssetId, CourseId, Kid, LessonId, PackageId, ProcessId, UserId},
+    ids::{AssetId, CaptionId, CourseId, Kid, LessonId, PackageId, ProcessId, UserId},
     job::JobKind,
     keys::{AssetSecret, KeyName, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
@@ -31,6 +32,7 @@ use lectern_store::{
     Db,
     accounts::{self, User},
     assets::NewAsset,
+    captions::{self, NewCaption},
     courses::{self, NewCourse, Price},
     enrollments,
     lessons::{self, NewLesson},
@@ -301,6 +303,9 @@ impl World {
                     self.write_package(lesson).await;
                     Completion::Packaged { renditions: Vec::new(), duration_ms: 8_000 }
                 }
+                JobKind::AddTexts => {
+                    Completion::TextsAdded { package: lesson.package, base: lesson.package }
+                }
                 JobKind::CleanWork | JobKind::DeleteAsset => Completion::Removed,
             };
             pipeline::complete(db, &job, completion, now).await.unwrap();
@@ -324,6 +329,34 @@ impl World {
         for (file, bytes) in files {
             self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.unwrap();
         }
+    }
+
+    /// Captions of a lesson, published as the packager would: the version's playlist names the segments of the first package.
+    pub(crate) async fn add_captions(&self, lesson: &Lecture) -> PackageId {
+        let new = NewCaption {
+            id: new_id(&self.clock, CaptionId::generate),
+            language: "en".into(),
+            label: "English".into(),
+            kind: CaptionKind::Captions,
+            origin: CaptionOrigin::Uploaded,
+            cues: 1,
+            webvtt: "WEBVTT\n".into(),
+        };
+        let (db, now) = (&self.db, self.now());
+        let mut tx = db.begin().await.unwrap();
+        captions::put(&mut tx, lesson.asset, &new, 9, now).await.unwrap();
+        tx.commit().await.unwrap();
+        let worker = new_id(&self.clock, ProcessId::generate);
+        let lease = time::Duration::minutes(1);
+        let job = lectern_store::testing::claim(db, worker, &[JobKind::AddTexts], now, lease).await.unwrap();
+        let job = job.expect("a job that adds the captions");
+        let package = PackageId::from_uuid(job.id.uuid());
+        let prefix = storage_key::package_prefix(lesson.asset, package);
+        let text = media_playlist(&format!("../{}/720p", lesson.package), lesson.video.kid);
+        self.objects.put(&format!("{prefix}720p.m3u8"), text.into()).await.unwrap();
+        let completion = Completion::TextsAdded { package, base: lesson.package };
+        pipeline::complete(db, &job, completion, now).await.unwrap();
+        package
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

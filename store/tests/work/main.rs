@@ -1,5 +1,6 @@
 //! Jobs and the pipeline on both engines: leases and their fence, failures and crashes, the way of an asset, deletion.
 
+mod captions;
 mod deletion;
 mod failures;
 mod leases;
