@@ -10,7 +10,7 @@ use lectern_domain::{
     Timestamp,
     asset::AssetState,
     failure::FailureCode,
-    ids::{AssetId, LessonId},
+    ids::{AssetId, LessonId, PackageId},
     media::Rendition,
 };
 use lectern_platform::http::{Caller, Problem};
@@ -99,6 +99,15 @@ async fn find(state: &ApiState, caller: Caller, id: AssetId) -> Result<(Asset, b
 pub(crate) async fn visible(state: &ApiState, caller: Caller, id: AssetId) -> Result<AssetView, Problem> {
     let (asset, staff) = find(state, caller, id).await?;
     Ok(AssetView::new(asset, staff))
+}
+
+/// The published package of an asset that the caller may see.
+pub(crate) async fn visible_package(
+    state: &ApiState,
+    caller: Caller,
+    id: AssetId,
+) -> Result<Option<PackageId>, Problem> {
+    find(state, caller, id).await.map(|(asset, _)| asset.package)
 }
 
 pub(crate) async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {

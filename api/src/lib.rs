@@ -19,6 +19,7 @@ mod asset_events;
 mod assets;
 mod auth;
 mod captions;
+mod chapters;
 mod conditional;
 mod courses;
 mod enrollments;

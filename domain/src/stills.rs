@@ -3,7 +3,11 @@
 //! Spans see only their own time, and their reports do not depend on how the work is cut: whether a slide changed where one
 //! span ends and the next begins is decided here, from what both say of their edges.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
+
+use crate::captions::timestamp;
 
 /// Name of a span's report among the files of its job.
 pub const REPORT: &str = "stills.json";
@@ -137,6 +141,87 @@ pub struct FoundChapter {
     pub start_ms: u64,
     /// What it begins with.
     pub still: Chosen,
+}
+
+/// Pictures of one size side by side in one JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// Pictures in a row.
+    pub columns: u32,
+    /// Width of a picture, pixels.
+    pub width: u32,
+    /// Height of a picture, pixels.
+    pub height: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Sheet {
+    /// Width and height of the whole, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width * self.columns, self.height * self.count.div_ceil(self.columns.max(1)))
+    }
+
+    /// Where a picture begins in it, pixels from the left and from the top.
+    pub fn place(&self, at: u32) -> (u32, u32) {
+        let columns = self.columns.max(1);
+        (at % columns * self.width, at / columns * self.height)
+    }
+
+    /// The part of the sheet that is a picture, as a media fragment (W3C Media Fragments, 4.2.2).
+    pub fn fragment(&self, at: u32) -> String {
+        let (x, y) = self.place(at);
+        format!("#xywh={x},{y},{},{}", self.width, self.height)
+    }
+}
+
+/// File names of a package's stills.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// One picture for the whole lecture.
+    pub poster: &'static str,
+    /// What is on the screen at even distances.
+    pub storyboard: &'static str,
+    /// What chapters begin with.
+    pub chapters: &'static str,
+}
+
+/// See [`Names`].
+pub const SHEETS: Names = Names { poster: "poster.jpg", storyboard: "storyboard.jpg", chapters: "chapters.jpg" };
+
+/// Which stills a package has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageStills {
+    /// Whether there is a poster.
+    pub poster: bool,
+    /// The storyboard and the distance of its tiles in milliseconds.
+    pub storyboard: Option<(Sheet, u64)>,
+    /// The stills of the chapters that were found.
+    pub chapters: Option<Sheet>,
+}
+
+/// A storyboard as a WebVTT file, a cue for each tile: what players show while somebody looks for a place.
+pub fn storyboard_webvtt(sheet: &Sheet, interval_ms: u64, duration_ms: u64) -> String {
+    let mut text = String::from("WEBVTT\n");
+    for at in 0..sheet.count {
+        let start = u64::from(at) * interval_ms;
+        let end = if at + 1 == sheet.count { duration_ms.max(start + 1) } else { start + interval_ms };
+        let (start, end) = (timestamp(start), timestamp(end));
+        let _ = write!(text, "\n{start} --> {end}\n{}{}\n", SHEETS.storyboard, sheet.fragment(at));
+    }
+    text
+}
+
+/// Chapters as a WebVTT file (W3C WebVTT, 4.4), from when they begin and their titles; one without a title has its number.
+pub fn chapters_webvtt(chapters: &[(u64, &str)], duration_ms: u64) -> String {
+    let mut text = String::from("WEBVTT\n");
+    for (at, (start, title)) in chapters.iter().enumerate() {
+        let end = chapters.get(at + 1).map_or(duration_ms, |next| next.0).max(start + 1);
+        let escaped = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let title = if escaped.is_empty() { format!("Chapter {}", at + 1) } else { escaped };
+        let _ = write!(text, "\n{} --> {}\n{title}\n", timestamp(*start), timestamp(end));
+    }
+    text
 }
 
 /// Distance of the tiles of a storyboard, milliseconds.
@@ -351,6 +436,23 @@ mod tests {
         assert_eq!(chosen(&[None]), None);
         assert_eq!(slide(3).contrast() > MEANINGFUL, true);
         assert!(Signature(vec![16; 576]).contrast() < 0.1);
+    }
+
+    #[test]
+    fn files_for_players() {
+        let sheet = Sheet { columns: 2, width: 160, height: 90, count: 3 };
+        assert_eq!(sheet.size(), (320, 180));
+        assert_eq!(
+            storyboard_webvtt(&sheet, 2_000, 5_500),
+            "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nstoryboard.jpg#xywh=0,0,160,90\n\n\
+             00:00:02.000 --> 00:00:04.000\nstoryboard.jpg#xywh=160,0,160,90\n\n\
+             00:00:04.000 --> 00:00:05.500\nstoryboard.jpg#xywh=0,90,160,90\n"
+        );
+        assert_eq!(
+            chapters_webvtt(&[(0, ""), (60_000, "a < b --> c & d")], 90_000),
+            "WEBVTT\n\n00:00:00.000 --> 00:01:00.000\nChapter 1\n\n\
+             00:01:00.000 --> 00:01:30.000\na &lt; b --&gt; c &amp; d\n"
+        );
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl PackagerJobs {
             Protection::None => None,
             Protection::Aes128 => {
                 let wrapped =
-                    found.wrapped_secret.ok_or_else(|| internal("the asset's secret was shredded"))?;
-                let bytes = self.vault.unwrap(&secret_context(asset), &wrapped).await.map_err(unavailable)?;
+                    found.wrapped_secret.as_deref().ok_or_else(|| internal("the asset's secret was shredded"))?;
+                let bytes = self.vault.unwrap(&secret_context(asset), wrapped).await.map_err(unavailable)?;
                 let bytes: [u8; 32] = bytes
                     .as_slice()
                     .try_into()
@@ -122,6 +122,7 @@ impl PackagerJobs {
             BuildError::Objects(_) => unavailable(error),
             other => internal(other),
         })?;
+        self.add_stills(&found, package, &sources).await?;
         tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
         Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
     }

@@ -21,4 +21,5 @@ pub mod jobs;
 pub mod layout;
 pub mod manifests;
 pub mod planned;
+pub mod stills;
 pub mod texts;

@@ -37,11 +37,6 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset_id, language) DO UPDATE SET id = $3, \
          label = $4, kind = $5, origin = $6, cues = $7, webvtt = $8, created_at = $9"
     );
-    // What somebody uploaded is not replaced by what the source has, and a retry does not bring it twice.
-    PUT_IF_ABSENT = both(
-        "INSERT INTO captions (asset_id, language, id, label, kind, origin, cues, webvtt, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset_id, language) DO NOTHING"
-    );
     DELETE = both("DELETE FROM captions WHERE asset_id = $1 AND language = $2");
     DELETE_ALL = both("DELETE FROM captions WHERE asset_id = $1");
     CHANGED = both("UPDATE assets SET texts_version = texts_version + 1, updated_at = $2 WHERE id = $1");
@@ -170,23 +165,6 @@ pub async fn put(
     tx.execute(PUT, row(asset, new, now)).await?;
     changed(tx, asset, now).await?;
     Ok(if there.is_some() { Kept::Replaced } else { Kept::New })
-}
-
-/// Keeps captions that the source brought, in languages that have none yet.
-pub(crate) async fn put_from_source(
-    tx: &mut Tx,
-    asset: AssetId,
-    new: &[NewCaption],
-    now: Timestamp,
-) -> Result<(), Error> {
-    let mut kept = 0;
-    for one in new {
-        kept += tx.execute(PUT_IF_ABSENT, row(asset, one, now)).await?;
-    }
-    if kept > 0 {
-        changed(tx, asset, now).await?;
-    }
-    Ok(())
 }
 
 fn row(asset: AssetId, new: &NewCaption, now: Timestamp) -> Vec<crate::value::Value> {

@@ -19,6 +19,7 @@ mod value;
 pub mod accounts;
 pub mod assets;
 pub mod captions;
+pub mod chapters;
 pub mod courses;
 pub mod enrollments;
 pub mod jobs;
@@ -44,6 +45,7 @@ pub fn statements() -> Vec<statement::Statement> {
         accounts::STATEMENTS,
         assets::STATEMENTS,
         captions::STATEMENTS,
+        chapters::STATEMENTS,
         courses::STATEMENTS,
         enrollments::STATEMENTS,
         jobs::STATEMENTS,

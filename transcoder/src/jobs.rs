@@ -14,7 +14,7 @@ use lectern_domain::{
     keys::{KeyName, Protection, TrackClass},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
-    storage_key,
+    stills, storage_key,
 };
 use lectern_platform::{
     clock::{Clock, new_id},
@@ -213,6 +213,12 @@ impl TranscoderJobs {
                     .put_file(&format!("{prefix}{file}"), &folder.join(file))
                     .await
                     .map_err(unavailable)?;
+            }
+        }
+        for file in [stills::REPORT, stills::PICTURES] {
+            let path = folder.join(file);
+            if path.exists() {
+                self.objects.put_file(&format!("{prefix}{file}"), &path).await.map_err(unavailable)?;
             }
         }
         Ok(())

@@ -29,6 +29,7 @@ enum Body {
     Progress,
     Drain,
     Captions,
+    Chapters,
 }
 
 struct Row {
@@ -122,6 +123,15 @@ const TABLE: &[Row] = &[
         [401, 403, 403, 403, 204, 204],
         HIDDEN_204,
     ),
+    row("GET", "/api/v1/assets/{asset_id}/chapters", Body::None, [401, 200, 200, 200, 200, 200], HIDDEN_200),
+    // The asset of the world has failed: there is nothing yet that could have chapters.
+    row(
+        "PUT",
+        "/api/v1/assets/{asset_id}/chapters",
+        Body::Chapters,
+        [401, 403, 403, 403, 409, 409],
+        [401, 404, 404, 404, 409, 409],
+    ),
     same("GET", "/api/v1/admin/jobs", Body::None, ADMIN_200),
     same("GET", "/api/v1/admin/jobs/{job_id}", Body::None, ADMIN_200),
     // The failed probe of the asset.
@@ -205,6 +215,7 @@ async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
         Body::Title => json!({ "title": "Another title" }),
         Body::Progress => json!({ "position_ms": 1_000 }),
         Body::Drain => json!({ "drain": true }),
+        Body::Chapters => json!({ "items": [{ "start_ms": 0, "title": "First" }] }),
     })
 }
 

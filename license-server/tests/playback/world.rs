@@ -18,6 +18,7 @@ use lectern_domain::{
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
     source::{AudioTrack, SourceInfo},
+    stills::{PackageStills, SHEETS, Sheet},
     storage_key,
 };
 use lectern_license_server::{LicenseSettings, LicenseState, router};
@@ -25,6 +26,7 @@ use lectern_platform::{
     clock::{Clock as _, ManualClock, new_id, random_bytes},
     http::Caller,
     objects::{DiskObjects, SharedObjects},
+    seal::Seal,
     tokens::{AccessTokens, Keyring},
     vault::{MasterKeyVault, Vault as _},
 };
@@ -33,6 +35,7 @@ use lectern_store::{
     accounts::{self, User},
     assets::NewAsset,
     captions::{self, NewCaption},
+    chapters::{self, Chapter, Found},
     courses::{self, NewCourse, Price},
     enrollments,
     lessons::{self, NewLesson},
@@ -45,6 +48,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) const SEGMENT: usize = 1_000_000;
+/// What the poster says: nobody here looks at it.
+pub(crate) const POSTER: &[u8] = b"a picture of the lecture";
 
 /// Everything a test needs. The server ends with the test's runtime.
 pub(crate) struct World {
@@ -329,6 +334,16 @@ impl World {
         for (file, bytes) in files {
             self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.unwrap();
         }
+        let seal = Seal::new(&lesson.secret.stills_key(lesson.package));
+        for name in [SHEETS.poster, SHEETS.storyboard] {
+            let key = storage_key::still(lesson.asset, lesson.package, name);
+            self.objects.put(&key, seal.seal(&key, POSTER).into()).await.unwrap();
+        }
+        let sheet = Sheet { columns: 10, width: 160, height: 90, count: 4 };
+        let stills = PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None };
+        let chapter = |start_ms, title: &str| Chapter { start_ms, title: title.into(), tile: None };
+        let found = Found { stills, chapters: vec![chapter(0, ""), chapter(4_000, "Lenses")] };
+        chapters::keep_found(&self.db, lesson.package, &found).await.unwrap();
     }
 
     /// Captions of a lesson, published as the packager would: the version's playlist names the segments of the first package.
@@ -385,6 +400,13 @@ impl World {
     pub(crate) async fn start(&self, lesson: &Lecture, user: UserId) -> Answer {
         let token = self.access_token(user).await;
         self.call(Method::POST, &format!("/api/v1/lessons/{}/playback", lesson.lesson), Some(&token)).await
+    }
+
+    /// A still by the access token alone.
+    pub(crate) async fn still(&self, lesson: &Lecture, user: UserId, file: &str) -> Answer {
+        let token = self.access_token(user).await;
+        let path = format!("/api/v1/lessons/{}/stills/{file}", lesson.lesson);
+        self.call(Method::GET, &path, Some(&token)).await
     }
 
     pub(crate) async fn play(&self, lesson: &Lecture, user: UserId) -> Playing {

@@ -17,7 +17,7 @@ use lectern_store::{
 
 use crate::world::{asset, at, claim, complete, delete, of_kind, planned, state, uploaded, work};
 
-fn caption(language: &str) -> NewCaption {
+pub(crate) fn caption(language: &str) -> NewCaption {
     NewCaption {
         id: CaptionId::generate(at(0), &rand::random()),
         language: language.into(),

@@ -19,6 +19,7 @@ mod retime;
 mod scale;
 mod span;
 mod still;
+mod stills;
 mod timeline;
 
 use std::{

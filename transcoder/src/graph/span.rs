@@ -25,6 +25,7 @@ use super::{
     file::SourceFile,
     ladder::{COLORIMETRY, Ladder, Settings},
     still::{self, Plane},
+    stills::Stills,
     timeline,
 };
 
@@ -58,6 +59,8 @@ pub(crate) fn transcode_span(
         folder,
     })?;
 
+    let mut stills =
+        Stills::new(folder, span.start_ns / 1_000_000, source.duration_ns.unwrap_or(until) / 1_000_000)?;
     let mut cadence = Cadence::new(plan, scale);
     let mut shown = Shown::default();
     // Tick of the last frame of the span, and the tick distance before it.
@@ -77,6 +80,7 @@ pub(crate) fn transcode_span(
         if ticks >= start || span.start_ns == 0 {
             let ticks = ticks.max(0);
             let repeats = !plan.keep_all_frames && shown.repeats(&sample)?;
+            stills.see(&sample, timeline::to_ns(ticks as u64, scale) / 1_000_000, repeats);
             if let Some(kept) = cadence.take(ticks, repeats) {
                 ladder.push(&sample, ticks as u64, kept.starts)?;
                 shown.keep(sample);
@@ -98,6 +102,7 @@ pub(crate) fn transcode_span(
         .unwrap_or_else(|| end_of_source(last, step, frame_ticks(track, scale), source.duration_ns, scale));
     let tracks = ladder.finish(end as u64)?;
     agree(&tracks)?;
+    stills.finish(folder)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks })
 }

@@ -108,6 +108,14 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
     if (!data.video) events.onAudioOnly();
     events.onLevels(data.levels.map(({ width, height, bitrate }) => ({ width, height, bitrate })));
   });
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_name, data) => {
+    events.onTexts(data.subtitleTracks.map(({ name, lang }) => ({ name, language: lang })));
+  });
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, (_name, data) => events.onText(data.id));
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_name, data) => {
+    events.onSounds(data.audioTracks.map(({ name, lang }) => ({ name, language: lang })));
+  });
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_name, data) => events.onSound(data.id));
   hls.on(Hls.Events.LEVEL_SWITCHED, (_name, data) => events.onLevel(data.level));
   hls.on(Hls.Events.FRAG_BUFFERED, calm);
   hls.on(Hls.Events.ERROR, onError);
@@ -119,6 +127,12 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   return {
     setLevel: (level) => {
       hls.nextLevel = level;
+    },
+    setText: (text) => {
+      hls.subtitleTrack = text;
+    },
+    setSound: (sound) => {
+      hls.audioTrack = sound;
     },
     retryNow,
     destroy() {
