@@ -10,7 +10,8 @@ use std::{
 };
 
 use harness::{
-    Client, Server, course_and_lesson, draw::ffmpeg, eventually, files_under, installed, person, run, settled, watch,
+    Client, Server, course_and_lesson, draw::ffmpeg, eventually, files_under, installed, person, run,
+    settled, watch,
 };
 use serde_json::{Value, json};
 
@@ -78,7 +79,8 @@ impl School {
     async fn caption(&self, language: &str, label: &str, file: &str) {
         let path = format!("/api/v1/assets/{}/captions", self.asset);
         let url = self.instructor.absolute(&format!("{path}/{language}?label={label}"));
-        let request = reqwest::Client::new().put(url).bearer_auth(self.instructor.access_token()).body(file.to_owned());
+        let request =
+            reqwest::Client::new().put(url).bearer_auth(self.instructor.access_token()).body(file.to_owned());
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
         eventually("the captions are published", Duration::from_secs(20), async || {
@@ -87,12 +89,40 @@ impl School {
         .await;
     }
 
+    /// The captions of a text rendition as SubRip.
+    async fn subtitles(&self, playback: &Value, tag: &str) -> String {
+        let attribute = |line: &str, name: &str| {
+            let value = line.split_once(&format!("{name}=")).unwrap().1;
+            value.trim_start_matches('"').split(['"', ',']).next().unwrap().to_owned()
+        };
+        let base = url::Url::parse(&self.learner.absolute(playback["hls_url"].as_str().unwrap())).unwrap();
+        let at = base.join(&attribute(tag, "URI")).unwrap();
+        let playlist = self.text(at.as_str()).await;
+        let key = playlist.lines().find(|line| line.starts_with("#EXT-X-KEY:")).unwrap();
+        let segment = playlist.lines().find(|line| !line.starts_with('#')).unwrap();
+        let content_key = self
+            .learner
+            .content_key(&attribute(key, "URI"), playback["token"].as_str().unwrap())
+            .await
+            .unwrap();
+        let (sealed, clear) = (self.folder.path().join("sealed"), self.folder.path().join("clear.vtt"));
+        std::fs::write(&sealed, self.fetch(at.join(segment).unwrap().as_str()).await).unwrap();
+        let (sealed, clear) = (sealed.display().to_string(), clear.display().to_string());
+        let (key, iv) = (hex::encode(content_key), attribute(key, "IV").trim_start_matches("0x").to_owned());
+        run(
+            "openssl",
+            &["enc", "-d", "-aes-128-cbc", "-K", &key, "-iv", &iv, "-in", &sealed, "-out", &clear],
+        );
+        run("ffmpeg", &["-v", "error", "-i", &clear, "-f", "srt", "-"])
+    }
+
     /// A JPEG as rows of red, green and blue, and its size.
     async fn pixels(&self, url: &str) -> (usize, usize, Vec<u8>) {
         let file = self.folder.path().join("still.jpg");
         std::fs::write(&file, self.fetch(url).await).unwrap();
         let path = file.display().to_string();
-        let size = run("ffprobe", &["-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", &path]);
+        let size =
+            run("ffprobe", &["-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", &path]);
         let (width, height) = size.trim().split_once(',').unwrap();
         let raw = Command::new("ffmpeg")
             .args(["-v", "error", "-i", &path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
@@ -113,7 +143,8 @@ fn is_slide(pixel: &[u8], slide: usize) -> bool {
 async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
     let school = School::open().await;
     let playback = school.playback().await;
-    let url = |field: &str| playback[field].as_str().unwrap_or_else(|| panic!("{field} in {playback}")).to_owned();
+    let url =
+        |field: &str| playback[field].as_str().unwrap_or_else(|| panic!("{field} in {playback}")).to_owned();
 
     let (width, height, poster) = school.pixels(&url("poster_url")).await;
     assert_eq!((width, height), (640, 360));
@@ -122,7 +153,8 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
 
     // A tile every two seconds, each of the slide that is on the screen then.
     let storyboard = school.text(&url("storyboard_url")).await;
-    let tiles: Vec<&str> = storyboard.lines().filter(|line| line.starts_with("storyboard.jpg#xywh=")).collect();
+    let tiles: Vec<&str> =
+        storyboard.lines().filter(|line| line.starts_with("storyboard.jpg#xywh=")).collect();
     assert_eq!(tiles.len(), 15, "{storyboard}");
     let sheet = url("storyboard_url").replace("storyboard.vtt", "storyboard.jpg");
     let (width, _, pixels) = school.pixels(&sheet).await;
@@ -131,7 +163,11 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
             tile.split_once('=').unwrap().1.split(',').map(|number| number.parse().unwrap()).collect();
         assert_eq!(place[2..], [160, 90], "{tile}");
         let centre = ((place[1] + 45) * width + place[0] + 80) * 3;
-        assert!(is_slide(&pixels[centre..centre + 3], at / 5), "tile {at}: {:?}", &pixels[centre..centre + 3]);
+        assert!(
+            is_slide(&pixels[centre..centre + 3], at / 5),
+            "tile {at}: {:?}",
+            &pixels[centre..centre + 3]
+        );
     }
 
     let path = format!("/api/v1/assets/{}/chapters", school.asset);
@@ -145,7 +181,11 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
     for (slide, chapter) in items.iter().enumerate() {
         let of = |field: &str| chapter["still"][field].as_u64().unwrap() as usize;
         let centre = ((of("y") + of("height") / 2) * width + of("x") + of("width") / 2) * 3;
-        assert!(is_slide(&pixels[centre..centre + 3], slide), "chapter {slide}: {:?}", &pixels[centre..centre + 3]);
+        assert!(
+            is_slide(&pixels[centre..centre + 3], slide),
+            "chapter {slide}: {:?}",
+            &pixels[centre..centre + 3]
+        );
     }
 
     // The instructor names one, removes one, adds one.
@@ -153,8 +193,15 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
         {"start_ms": 0, "title": "Why a straw looks broken"}, {"start_ms": 20_000}, {"start_ms": 25_000, "title": "End"}
     ]});
     let put = reqwest::Client::new().put(school.instructor.absolute(&path));
-    let kept: Value =
-        put.bearer_auth(school.instructor.access_token()).json(&change).send().await.unwrap().json().await.unwrap();
+    let kept: Value = put
+        .bearer_auth(school.instructor.access_token())
+        .json(&change)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(kept["items"][2]["still"], kept["items"][1]["still"], "the slide is still the same");
     let text = school.text(&url("chapters_url")).await;
     assert_eq!(
@@ -165,8 +212,10 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
 
     // Nothing of it is in the clear where it lies, and nobody else gets it.
     let objects = school.server.data.join("objects");
-    let stills: Vec<String> =
-        files_under(&objects).into_iter().filter(|name| name.contains("still") || name.ends_with(".jpg")).collect();
+    let stills: Vec<String> = files_under(&objects)
+        .into_iter()
+        .filter(|name| name.contains("still") || name.ends_with(".jpg"))
+        .collect();
     assert_eq!(stills.len(), 3, "{stills:?}");
     for still in stills {
         let bytes = std::fs::read(objects.join(&still)).unwrap();
@@ -192,31 +241,46 @@ async fn captions_and_languages_are_played() {
 
     let playback = school.playback().await;
     let top = school.text(playback["hls_url"].as_str().unwrap()).await;
-    let tag = |kind: &str| top.lines().filter(|line| line.contains(&format!("TYPE={kind},"))).collect::<Vec<_>>();
+    let tag =
+        |kind: &str| top.lines().filter(|line| line.contains(&format!("TYPE={kind},"))).collect::<Vec<_>>();
     let (sounds, texts) = (tag("AUDIO"), tag("SUBTITLES"));
     assert_eq!((sounds.len(), texts.len()), (2, 2), "{top}");
     assert!(sounds[0].contains("LANGUAGE=\"en\"") && sounds[0].contains("DEFAULT=YES"), "{top}");
     assert!(sounds[1].contains("LANGUAGE=\"de\"") && !sounds[1].contains("DEFAULT=YES"), "{top}");
     assert!(texts[1].contains("LANGUAGE=\"en\"") && texts[1].contains("NAME=\"English\""), "{top}");
-    assert!(top.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF:")).all(|line| line.contains("SUBTITLES=\"text\"")));
+    assert!(
+        top.lines()
+            .filter(|line| line.starts_with("#EXT-X-STREAM-INF:"))
+            .all(|line| line.contains("SUBTITLES=\"text\""))
+    );
     let name = school.folder.path().join("multivariant.m3u8");
     std::fs::write(&name, &top).unwrap();
     installed("tests/players/node_modules/hls-parser");
-    run("node", &[&installed("tests/players/check-playlist.mjs").display().to_string(), &name.display().to_string()]);
+    run(
+        "node",
+        &[&installed("tests/players/check-playlist.mjs").display().to_string(), &name.display().to_string()],
+    );
 
-    // ffmpeg reads the captions through the key server, and hears both languages.
-    let url = school.learner.absolute(playback["hls_native_url"].as_str().unwrap());
-    let read = |arguments: &str| {
-        let mut all = vec!["-v", "error", "-allowed_extensions", "ALL", "-i", &url];
-        all.extend(arguments.split_whitespace());
-        run("ffmpeg", &all)
-    };
-    let subtitles = read("-map 0:s:m:language:en -f srt -");
+    // ffmpeg reads the captions, once openssl has opened them with the key from the server, and hears both languages.
+    let subtitles = school.subtitles(&playback, texts[1]).await;
     assert!(subtitles.contains("00:00:00,500 --> 00:00:02,000\nLight bends."), "{subtitles}");
     assert!(subtitles.contains("<b>See</b> for yourself"), "{subtitles}");
+    let url = school.learner.absolute(playback["hls_native_url"].as_str().unwrap());
     let streams = run(
         "ffprobe",
-        &["-v", "error", "-allowed_extensions", "ALL", "-select_streams", "a", "-show_entries", "stream_tags=language", "-of", "csv=p=0", &url],
+        &[
+            "-v",
+            "error",
+            "-allowed_extensions",
+            "ALL",
+            "-select_streams",
+            "a",
+            "-show_entries",
+            "stream_tags=language",
+            "-of",
+            "csv=p=0",
+            &url,
+        ],
     );
     assert_eq!(streams.split_whitespace().collect::<Vec<_>>(), ["en", "de"]);
     assert!(watch::decoded_by_ffmpeg(&url)[&360] >= 30, "the picture plays as before");
@@ -244,4 +308,74 @@ async fn captions_and_languages_are_played() {
     assert_eq!(seen["shown"], json!(["0.500 Light bends.", "2.500 See for yourself"]), "{seen}");
     assert_eq!(seen["thumbnail"], json!({"x": 960, "y": 0, "width": 160, "height": 90}), "{seen}");
     assert_eq!(seen["texts"].as_array().unwrap().len(), 2, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_tracks_of_the_source_become_captions() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let instructor = person(&server, "ines", "instructor").await;
+    let (course, _) = course_and_lesson(&instructor).await;
+    let words = folder.path().join("words.srt");
+    std::fs::write(
+        &words,
+        "1\n00:00:00,500 --> 00:00:01,500\nLight & <i>glass</i>\n\n2\n00:00:02,000 --> 00:00:03,000\nTwo\nlines\n",
+    )
+    .unwrap();
+    let (at, words) = (folder.path(), words.display());
+    let clip = |name: &str, texts: &str| {
+        let arguments = format!(
+            "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 {texts} \
+             -t 4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac"
+        );
+        ffmpeg(at, name, &arguments)
+    };
+    let map = "-map 0:v -map 1:a";
+    let table = [
+        (
+            clip(
+                "timed.mp4",
+                &format!("-i {words} {map} -map 2:s -c:s mov_text -metadata:s:s:0 language=eng"),
+            ),
+            vec!["en"],
+        ),
+        (
+            clip(
+                "three.mkv",
+                &format!(
+                    "-i {words} {map} -map 2:s -map 2:s -map 2:s -c:s:0 srt -c:s:1 ass -c:s:2 webvtt -metadata:s:s:0 language=eng \
+                     -metadata:s:s:0 title=Words -metadata:s:s:1 language=ger -metadata:s:s:2 language=eng"
+                ),
+            ),
+            vec!["de", "en", "en-x-2"],
+        ),
+    ];
+    for (file, languages) in table {
+        let lesson = harness::lesson(&instructor, &course, "Light").await;
+        let asset = instructor.upload(&lesson, &file, |_| {}).await.unwrap();
+        assert_eq!(settled(&instructor, &asset, Duration::from_mins(1)).await["state"], "ready");
+        let path = format!("/api/v1/assets/{asset}/captions");
+        let mut listed = Value::Null;
+        eventually("the captions are published", Duration::from_secs(20), async || {
+            listed = instructor.get(&path).await.unwrap();
+            listed["published"] == true
+        })
+        .await;
+        let items = listed["items"].as_array().unwrap();
+        let found: Vec<&str> = items.iter().map(|one| one["language"].as_str().unwrap()).collect();
+        assert_eq!(found, languages, "{}: {listed}", file.display());
+        assert!(items.iter().all(|one| one["origin"] == "source" && one["cues"] == 2), "{listed}");
+        for language in languages {
+            let url = instructor.absolute(&format!("{path}/{language}"));
+            let request = reqwest::Client::new().get(url).bearer_auth(instructor.access_token());
+            let text = request.send().await.unwrap().text().await.unwrap();
+            let first = text.split("\n\n").nth(1).unwrap();
+            assert!(first.starts_with("00:00:00.500 --> 00:00:01.500\n"), "{language}: {text}");
+            assert!(first.contains("Light &amp;") && first.contains("glass"), "{language}: {text}");
+            assert!(text.ends_with("00:00:02.000 --> 00:00:03.000\nTwo\nlines\n"), "{language}: {text}");
+        }
+        if items.len() == 3 {
+            assert_eq!(items[1]["label"], "Words");
+        }
+    }
 }

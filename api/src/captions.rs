@@ -21,7 +21,12 @@ use lectern_platform::{
 use lectern_store::captions::{self, Caption, Kept, NewCaption};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiState, assets::owned, extract::{Params, PathId}, input};
+use crate::{
+    ApiState,
+    assets::owned,
+    extract::{Params, PathId},
+    input,
+};
 
 /// Captions as callers see them.
 #[derive(Debug, Serialize)]
@@ -60,9 +65,12 @@ impl<S: Send + Sync> FromRequestParts<S> for AssetLanguage {
         let Path((asset, language)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(|rejection| Problem::invalid(rejection.body_text()))?;
-        let asset = asset.parse().map_err(|error: lectern_domain::ids::IdError| Problem::invalid(error.to_string()))?;
+        let asset = asset
+            .parse()
+            .map_err(|error: lectern_domain::ids::IdError| Problem::invalid(error.to_string()))?;
         let tag = language_tag(&language).ok_or_else(|| {
-            Problem::invalid(format!("language: expected a BCP 47 tag like en or pt-BR, got {language:?}"))
+            let got: String = language.chars().take(40).collect();
+            Problem::invalid(format!("language: expected a BCP 47 tag like en or pt-BR, got {got:?}"))
         })?;
         Ok(Self(asset, tag))
     }

@@ -124,7 +124,10 @@ pub(crate) async fn put(
 /// the screen.
 fn checked(given: Vec<ChapterInput>, before: &[Chapter], duration_ms: u64) -> Result<Vec<Chapter>, Problem> {
     if given.len() > MOST {
-        return Err(Problem::invalid(format!("items: expected at most {MOST} chapters, got {}", given.len())));
+        return Err(Problem::invalid(format!(
+            "items: expected at most {MOST} chapters, got {}",
+            given.len()
+        )));
     }
     let mut chapters = Vec::with_capacity(given.len());
     for (at, ChapterInput { start_ms, title }) in given.into_iter().enumerate() {
@@ -144,7 +147,9 @@ fn checked(given: Vec<ChapterInput>, before: &[Chapter], duration_ms: u64) -> Re
     chapters.sort_by_key(|chapter| chapter.start_ms);
     if let Some(pair) = chapters.windows(2).find(|pair| pair[0].start_ms == pair[1].start_ms) {
         let start_ms = pair[0].start_ms;
-        return Err(Problem::invalid(format!("items: expected one chapter at each time, got two at {start_ms}")));
+        return Err(Problem::invalid(format!(
+            "items: expected one chapter at each time, got two at {start_ms}"
+        )));
     }
     Ok(chapters)
 }

@@ -7,12 +7,14 @@
 mod decode;
 mod markup;
 mod read;
+mod source;
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 pub use read::read;
+pub use source::{MOST_TEXTS, SourceText, SourceTexts, TEXTS, from_source, source_tag};
 
 /// Bytes that an uploaded file may have.
 pub const MAX_FILE_BYTES: usize = 2 * 1024 * 1024;
@@ -104,13 +106,14 @@ impl CaptionOrigin {
     }
 }
 
-/// A language tag (BCP 47, RFC 5646) with the usual case of its parts, if the text has the form of one that names a language.
+/// A language tag (BCP 47, RFC 5646) with the usual case of its parts, if the text has the form of one that can name a language
+/// (`und` where nobody knows it).
 pub fn language_tag(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('-').collect();
     let primary = parts[0].to_ascii_lowercase();
     let named = (2..=3).contains(&primary.len())
         && primary.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && !["und", "mul", "zxx", "mis"].contains(&primary.as_str());
+        && !["mul", "zxx", "mis"].contains(&primary.as_str());
     let formed = text.len() <= 35
         && parts[1..].iter().all(|part| {
             (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -171,7 +174,7 @@ mod tests {
             ("sr-LATN", Some("sr-Latn")),
             ("es-419", Some("es-419")),
             ("de-x-ab", Some("de-x-ab")),
-            ("und", None),
+            ("und", Some("und")),
             ("zxx", None),
             ("", None),
             ("e", None),

@@ -256,6 +256,7 @@ mod tests {
                 hdr: false,
             }),
             audio: Vec::new(),
+            texts: Vec::new(),
         }
     }
 

@@ -187,7 +187,8 @@ pub struct Names {
 }
 
 /// See [`Names`].
-pub const SHEETS: Names = Names { poster: "poster.jpg", storyboard: "storyboard.jpg", chapters: "chapters.jpg" };
+pub const SHEETS: Names =
+    Names { poster: "poster.jpg", storyboard: "storyboard.jpg", chapters: "chapters.jpg" };
 
 /// Which stills a package has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -357,15 +358,14 @@ mod tests {
     #[test]
     fn slides_are_chapters_wherever_spans_are_cut() {
         // Within a span, across two, and just where one ends.
-        assert_eq!(found(&[span(0, &[(0, 1)]), span(1, &[(0, 1), (3, 2)]), span(2, &[(0, 2)])]), [
-            (0, 0, 1),
-            (13_000, 1, 2)
-        ]);
-        assert_eq!(found(&[span(0, &[(0, 1)]), span(1, &[(0, 2)]), span(2, &[(0, 3)]), span(3, &[(0, 3)])]), [
-            (0, 0, 1),
-            (10_000, 1, 2),
-            (20_000, 2, 3)
-        ]);
+        assert_eq!(
+            found(&[span(0, &[(0, 1)]), span(1, &[(0, 1), (3, 2)]), span(2, &[(0, 2)])]),
+            [(0, 0, 1), (13_000, 1, 2)]
+        );
+        assert_eq!(
+            found(&[span(0, &[(0, 1)]), span(1, &[(0, 2)]), span(2, &[(0, 3)]), span(3, &[(0, 3)])]),
+            [(0, 0, 1), (10_000, 1, 2), (20_000, 2, 3)]
+        );
     }
 
     #[test]
@@ -380,7 +380,12 @@ mod tests {
     #[test]
     fn chapters_are_not_too_short_nor_too_many() {
         // A slide every 6 s: every other one begins a chapter.
-        let fast = [span(0, &[(0, 1), (6, 2)]), span(1, &[(0, 2), (2, 3), (8, 4)]), span(2, &[(0, 4), (4, 5)]), span(3, &[(0, 6)])];
+        let fast = [
+            span(0, &[(0, 1), (6, 2)]),
+            span(1, &[(0, 2), (2, 3), (8, 4)]),
+            span(2, &[(0, 4), (4, 5)]),
+            span(3, &[(0, 6)]),
+        ];
         assert_eq!(found(&fast).iter().map(|one| one.0).collect::<Vec<_>>(), [0, 12_000, 24_000]);
         let long: Vec<SpanStills> = (0..400).map(|at| span(at, &[(0, (at % 7 + 1) as u8)])).collect();
         let many = found(&long);
@@ -403,9 +408,10 @@ mod tests {
 
     #[test]
     fn a_storyboard_has_no_gaps_and_an_end() {
-        assert_eq!([interval_ms(0), interval_ms(200_000), interval_ms(200_001), interval_ms(7_200_000)], [
-            2_000, 2_000, 2_001, 72_000
-        ]);
+        assert_eq!(
+            [interval_ms(0), interval_ms(200_000), interval_ms(200_001), interval_ms(7_200_000)],
+            [2_000, 2_000, 2_001, 72_000]
+        );
         let with = |tiles: &[u32]| SpanStills {
             tiles: tiles.iter().map(|place| (*place, picture(u64::from(*place)))).collect(),
             ..span(0, &[(0, 1)])
@@ -429,7 +435,8 @@ mod tests {
             ..span(0, &[(0, 1)])
         };
         let chosen = |contrasts: &[Option<f64>]| {
-            poster(&contrasts.iter().map(|contrast| with(*contrast)).collect::<Vec<_>>()).map(|chosen| chosen.span)
+            poster(&contrasts.iter().map(|contrast| with(*contrast)).collect::<Vec<_>>())
+                .map(|chosen| chosen.span)
         };
         assert_eq!(chosen(&[Some(0.2), Some(30.0), Some(60.0), None]), Some(1));
         assert_eq!(chosen(&[Some(0.2), Some(3.0), Some(1.0)]), Some(1), "the best there is");

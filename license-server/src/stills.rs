@@ -114,7 +114,8 @@ pub(crate) async fn respond(
         } else {
             let wrapped = found.wrapped_secret.as_deref().ok_or_else(missing)?;
             let key = storage_key::still(asset, base, file);
-            let sealed = state.objects.get(&key).await.map_err(|error| broken(&error))?.ok_or_else(missing)?;
+            let sealed =
+                state.objects.get(&key).await.map_err(|error| broken(&error))?.ok_or_else(missing)?;
             let secret = state.vault.unwrap(&secret_context(asset), wrapped).await;
             let secret = secret.map_err(|error| broken(&error))?;
             let bytes = <[u8; 32]>::try_from(secret.as_slice())

@@ -87,8 +87,10 @@ impl PackagerJobs {
         let secret = match target.protection {
             Protection::None => None,
             Protection::Aes128 => {
-                let wrapped =
-                    found.wrapped_secret.as_deref().ok_or_else(|| internal("the asset's secret was shredded"))?;
+                let wrapped = found
+                    .wrapped_secret
+                    .as_deref()
+                    .ok_or_else(|| internal("the asset's secret was shredded"))?;
                 let bytes = self.vault.unwrap(&secret_context(asset), wrapped).await.map_err(unavailable)?;
                 let bytes: [u8; 32] = bytes
                     .as_slice()
@@ -123,6 +125,7 @@ impl PackagerJobs {
             other => internal(other),
         })?;
         self.add_stills(&found, package, &sources).await?;
+        self.add_source_texts(&found, package, &sources).await?;
         tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
         Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
     }

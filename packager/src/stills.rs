@@ -9,7 +9,10 @@ use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use lectern_domain::{
     ids::{AssetId, PackageId},
     keys::{AssetSecret, secret_context},
-    stills::{self, CHAPTER_SIDE, Chosen, PICTURES, PackageStills, Picture, REPORT, SHEETS, Sheet, SpanStills, TILE_SIDE},
+    stills::{
+        self, CHAPTER_SIDE, Chosen, PICTURES, PackageStills, Picture, REPORT, SHEETS, Sheet, SpanStills,
+        TILE_SIDE,
+    },
     storage_key,
 };
 use lectern_platform::{
@@ -130,12 +133,15 @@ async fn read(objects: &dyn Objects, sources: &[String]) -> Result<Kept, NoStill
         match objects.size(&key).await? {
             None => continue,
             Some(bytes) if bytes > MOST_REPORT_BYTES => {
-                return Err(NoStills::Report(format!("{key} has {bytes} bytes, expected {MOST_REPORT_BYTES} at most")));
+                return Err(NoStills::Report(format!(
+                    "{key} has {bytes} bytes, expected {MOST_REPORT_BYTES} at most"
+                )));
             }
             Some(_) => {}
         }
         let Some(bytes) = objects.get(&key).await? else { continue };
-        let report = serde_json::from_slice(&bytes).map_err(|error| NoStills::Report(format!("{key}: {error}")))?;
+        let report =
+            serde_json::from_slice(&bytes).map_err(|error| NoStills::Report(format!("{key}: {error}")))?;
         kept.reports.push(report);
         kept.pictures.push(format!("{source}{PICTURES}"));
     }
@@ -202,6 +208,8 @@ fn jpeg(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, NoStills> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
         .write_image(pixels, width, height, ExtendedColorType::Rgb8)
-        .map_err(|error| NoStills::Report(format!("{width}x{height} pixels do not become a JPEG: {error}")))?;
+        .map_err(|error| {
+            NoStills::Report(format!("{width}x{height} pixels do not become a JPEG: {error}"))
+        })?;
     Ok(jpeg)
 }

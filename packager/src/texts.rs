@@ -12,19 +12,20 @@ use hls_m3u8::{
     types::{DecryptionKey, EncryptionMethod, InitializationVector, MediaType},
 };
 use lectern_domain::{
-    captions::CaptionKind,
-    ids::{AssetId, PackageId},
+    captions::{CaptionKind, CaptionOrigin, MOST_TEXTS, SourceTexts, TEXTS, from_source, source_tag, webvtt},
+    ids::{AssetId, CaptionId, PackageId},
     keys::{AssetSecret, ContentKey, KeyName, Protection, TrackClass, secret_context},
     storage_key,
 };
 use lectern_platform::objects::Objects;
 use lectern_store::{
-    assets,
-    captions::{self, Caption},
+    assets::{self, Asset},
+    captions::{self, Caption, NewCaption},
     jobs::Job,
     packages,
     pipeline::{Completion, JobFailure},
 };
+use uuid::Uuid;
 
 use crate::{
     aes128,
@@ -36,6 +37,8 @@ use crate::{
 
 /// The GROUP-ID of the text renditions.
 const GROUP: &str = "text";
+/// Bytes that the text tracks of a source may have. They come from a process that has read the source.
+const MOST_TEXTS_BYTES: u64 = 64 << 20;
 
 impl PackagerJobs {
     /// Makes the version that a change of captions asked for. Its id is the job's, so that another attempt writes the same
@@ -92,6 +95,68 @@ impl PackagerJobs {
         tracing::info!(%asset, %package, %base, languages = texts.len(), "package version with captions built");
         Ok(Completion::TextsAdded { package, base })
     }
+}
+
+impl PackagerJobs {
+    /// Keeps the text tracks of a source as captions, in the languages that have none. They are published once the asset is
+    /// ready. `sources` are where the files of the transcode jobs lie.
+    pub(crate) async fn add_source_texts(
+        &self,
+        asset: &Asset,
+        package: PackageId,
+        sources: &[String],
+    ) -> Result<(), JobFailure> {
+        for source in sources {
+            let key = format!("{source}{TEXTS}");
+            match self.objects.size(&key).await.map_err(unavailable)? {
+                Some(bytes) if bytes <= MOST_TEXTS_BYTES => {}
+                Some(bytes) => {
+                    tracing::warn!(asset = %asset.id, bytes, "no captions: the text tracks are too large");
+                    continue;
+                }
+                None => continue,
+            }
+            let Some(bytes) = self.objects.get(&key).await.map_err(unavailable)? else { continue };
+            match serde_json::from_slice(&bytes) {
+                Ok(tracks) => {
+                    let found = captions_of(tracks, package);
+                    // The packager has no clock; this is when the pipeline last moved.
+                    let now = asset.updated_at;
+                    captions::put_from_source(&self.db, asset.id, &found, now).await.map_err(unavailable)?;
+                }
+                Err(error) => {
+                    tracing::warn!(asset = %asset.id, %error, "no captions: the text tracks cannot be read");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Captions of a source's text tracks. Their ids count on from the package's, so that another attempt makes the same.
+fn captions_of(tracks: Vec<SourceTexts>, package: PackageId) -> Vec<NewCaption> {
+    let mut taken: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    for (number, track) in (1..).zip(tracks.into_iter().take(MOST_TEXTS)) {
+        let cues = from_source(track.texts);
+        if cues.is_empty() {
+            continue;
+        }
+        let language = source_tag(track.language.as_deref(), &taken);
+        let title = track.title.map(|title| quotable(title.trim())).filter(|title| !title.is_empty());
+        let label = title.map_or_else(|| language.clone(), |title| title.chars().take(200).collect());
+        found.push(NewCaption {
+            id: CaptionId::from_uuid(Uuid::from_u128(package.uuid().as_u128().wrapping_add(number))),
+            language: language.clone(),
+            label,
+            kind: CaptionKind::Subtitles,
+            origin: CaptionOrigin::Source,
+            cues: cues.len() as u64,
+            webvtt: webvtt(&cues),
+        });
+        taken.push(language);
+    }
+    found
 }
 
 /// A version on its way into the object store.
@@ -253,7 +318,7 @@ fn media_tag(caption: &Caption, taken: &mut HashSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lectern_domain::{Timestamp, captions::CaptionOrigin, ids::CaptionId};
+    use lectern_domain::Timestamp;
 
     use super::*;
 
@@ -296,8 +361,14 @@ mod tests {
         assert_eq!(
             lines[4..6],
             [
-                format!("#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"{}.m3u8\",GROUP-ID=\"text\",LANGUAGE=\"en\",NAME=\"English 'CC'\",AUTOSELECT=YES,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound\"", english.id),
-                format!("#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"{}.m3u8\",GROUP-ID=\"text\",LANGUAGE=\"en-GB\",NAME=\"English 'CC' (en-GB)\",AUTOSELECT=YES", other.id),
+                format!(
+                    "#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"{}.m3u8\",GROUP-ID=\"text\",LANGUAGE=\"en\",NAME=\"English 'CC'\",AUTOSELECT=YES,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound\"",
+                    english.id
+                ),
+                format!(
+                    "#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"{}.m3u8\",GROUP-ID=\"text\",LANGUAGE=\"en-GB\",NAME=\"English 'CC' (en-GB)\",AUTOSELECT=YES",
+                    other.id
+                ),
             ]
         );
         assert_eq!(text.matches("AUDIO=\"audio\",SUBTITLES=\"text\"\n").count(), 2, "{text}");

@@ -38,7 +38,9 @@ impl Seal {
 
     /// What was sealed. `None`: it is damaged, or was sealed under another key or for another storage key.
     pub fn open(&self, storage_key: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (VERSION, rest) = sealed.split_first().map(|(version, rest)| (*version, rest))? else { return None };
+        let (VERSION, rest) = sealed.split_first().map(|(version, rest)| (*version, rest))? else {
+            return None;
+        };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>()?;
         let payload = Payload { msg: sealed, aad: storage_key.as_bytes() };
         self.0.decrypt(&Nonce::from(*nonce), payload).ok().map(Zeroizing::new)
@@ -47,11 +49,7 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
-    use lectern_domain::{
-        Timestamp,
-        ids::PackageId,
-        keys::AssetSecret,
-    };
+    use lectern_domain::{Timestamp, ids::PackageId, keys::AssetSecret};
 
     use super::*;
 

@@ -37,6 +37,11 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset_id, language) DO UPDATE SET id = $3, \
          label = $4, kind = $5, origin = $6, cues = $7, webvtt = $8, created_at = $9"
     );
+    // What somebody uploaded is not replaced by what the source has, and another attempt does not bring it twice.
+    PUT_IF_ABSENT = both(
+        "INSERT INTO captions (asset_id, language, id, label, kind, origin, cues, webvtt, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset_id, language) DO NOTHING"
+    );
     DELETE = both("DELETE FROM captions WHERE asset_id = $1 AND language = $2");
     DELETE_ALL = both("DELETE FROM captions WHERE asset_id = $1");
     CHANGED = both("UPDATE assets SET texts_version = texts_version + 1, updated_at = $2 WHERE id = $1");
@@ -167,6 +172,25 @@ pub async fn put(
     Ok(if there.is_some() { Kept::Replaced } else { Kept::New })
 }
 
+/// Keeps captions that the source brought, in languages that have none yet.
+pub async fn put_from_source(
+    db: &Db,
+    asset: AssetId,
+    new: &[NewCaption],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut tx = db.begin().await?;
+    assets::lock(&mut tx, asset, now).await?;
+    let mut kept = 0;
+    for one in new {
+        kept += tx.execute(PUT_IF_ABSENT, row(asset, one, now)).await?;
+    }
+    if kept > 0 {
+        changed(&mut tx, asset, now).await?;
+    }
+    tx.commit().await
+}
+
 fn row(asset: AssetId, new: &NewCaption, now: Timestamp) -> Vec<crate::value::Value> {
     args![
         asset,
@@ -208,7 +232,9 @@ async fn changed(tx: &mut Tx, id: AssetId, now: Timestamp) -> Result<(), Error> 
 /// Queues the job that publishes the captions of a ready asset, unless its package has them.
 pub(crate) async fn queue(tx: &mut Tx, asset: &Asset, now: Timestamp) -> Result<(), Error> {
     let versions: Option<Versions> = tx.fetch_optional(VERSIONS, args![asset.id]).await?;
-    let Some(versions) = versions.filter(|versions| versions.wanted > versions.published) else { return Ok(()) };
+    let Some(versions) = versions.filter(|versions| versions.wanted > versions.published) else {
+        return Ok(());
+    };
     let payload = JobPayload::AddTexts { asset: asset.id, version: versions.wanted };
     let job = NewJob {
         dedup_key: format!("{}:texts:{}", asset.id, versions.wanted),

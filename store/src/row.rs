@@ -3,8 +3,8 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
-        UserId,
+        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId,
+        UploadId, UserId,
     },
 };
 use serde::de::DeserializeOwned;

@@ -3,8 +3,8 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
-        UserId,
+        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId,
+        UploadId, UserId,
     },
 };
 use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};

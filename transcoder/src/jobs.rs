@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use lectern_domain::{
+    captions,
     failure::{Failure, FailureCode},
     ids::{AssetId, Kid, PackageId},
     job::{JobPayload, WorkClass},
@@ -215,7 +216,7 @@ impl TranscoderJobs {
                     .map_err(unavailable)?;
             }
         }
-        for file in [stills::REPORT, stills::PICTURES] {
+        for file in [stills::REPORT, stills::PICTURES, captions::TEXTS] {
             let path = folder.join(file);
             if path.exists() {
                 self.objects.put_file(&format!("{prefix}{file}"), &path).await.map_err(unavailable)?;

@@ -144,7 +144,10 @@ mod tests {
             ("<3", "&lt;3"),
             ("if (x <y", "if (x &lt;y"),
             ("00:01 --> 00:02", "00:01 --&gt; 00:02"),
-            ("AT&T &amp; co &lt;b&gt; &nbsp;&copy; &#65;&#x3c;&#0;", "AT&amp;T &amp; co &lt;b&gt; &nbsp;&amp;copy; A&lt;&amp;#0;"),
+            (
+                "AT&T &amp; co &lt;b&gt; &nbsp;&copy; &#65;&#x3c;&#0;",
+                "AT&amp;T &amp; co &lt;b&gt; &nbsp;&amp;copy; A&lt;&amp;#0;",
+            ),
             ("&quot;x&apos;", "\"x'"),
             ("<>", "&lt;&gt;"),
             ("  two \n\n lines ", "two\nlines"),

@@ -9,9 +9,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Cue>, CaptionError> {
     if lines.iter().all(|line| line.trim().is_empty()) {
         return Err(CaptionError::whole("expected SubRip or WebVTT, got an empty file"));
     }
-    let is_webvtt = lines[0].strip_prefix("WEBVTT").is_some_and(|rest| {
-        rest.is_empty() || rest.starts_with([' ', '\t'])
-    });
+    let is_webvtt =
+        lines[0].strip_prefix("WEBVTT").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
     let mut cues = if is_webvtt { webvtt(&lines)? } else { subrip(&lines)? };
     if cues.is_empty() {
         return Err(CaptionError::whole("expected at least one caption, got none"));
@@ -66,7 +65,9 @@ fn subrip(lines: &[&str]) -> Result<Vec<Cue>, CaptionError> {
             return Err(CaptionError::at(
                 at + 1,
                 if first {
-                    format!("expected \"WEBVTT\" or the number of a caption, got {got:?}: this is neither WebVTT nor SubRip")
+                    format!(
+                        "expected \"WEBVTT\" or the number of a caption, got {got:?}: this is neither WebVTT nor SubRip"
+                    )
                 } else {
                     format!("expected the number of a caption, got {got:?}")
                 },
@@ -216,7 +217,10 @@ mod tests {
         assert_eq!(cues(whole.trim_end()), expected);
         assert_eq!(cues(&whole.replace("02,000", "02,000  X1:10 X2:20 Y1:1 Y2:2")), expected);
         assert_eq!(cues(&whole.replace("2\n00:00:03", "17\n00:00:03")), expected);
-        assert_eq!(cues(&whole.replace("1\n00:00:01", "00:00:01").replace("2\n00:00:03", "00:00:03")), expected);
+        assert_eq!(
+            cues(&whole.replace("1\n00:00:01", "00:00:01").replace("2\n00:00:03", "00:00:03")),
+            expected
+        );
         assert_eq!(cues(&format!("\n\n{}\n\n", whole.replace("\n\n", "\n \n\n"))), expected);
         assert_eq!(cues(&whole.replace(',', ".")), expected);
         // Cut off behind the times: nothing to show.
@@ -301,6 +305,9 @@ mod tests {
         }
         assert_eq!(cues(&many(MAX_CUES)).len(), MAX_CUES);
         let error = read(many(MAX_CUES + 1).as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), format!("line {}: expected at most 18000 captions, got more", 3 + 3 * MAX_CUES));
+        assert_eq!(
+            error.to_string(),
+            format!("line {}: expected at most 18000 captions, got more", 3 + 3 * MAX_CUES)
+        );
     }
 }

@@ -20,9 +20,11 @@ async fn a_session_names_them_and_they_name_each_other() {
                 playing = world.play(&lesson, user).await;
             }
             let folder = format!("/playback/{}", playing.native_token);
-            for (field, file) in
-                [("poster_url", "poster.jpg"), ("storyboard_url", "storyboard.vtt"), ("chapters_url", "chapters.vtt")]
-            {
+            for (field, file) in [
+                ("poster_url", "poster.jpg"),
+                ("storyboard_url", "storyboard.vtt"),
+                ("chapters_url", "chapters.vtt"),
+            ] {
                 assert_eq!(playing.answer[field], format!("{folder}/{file}"));
             }
             let poster = world.native(&playing, "poster.jpg").await;
@@ -32,7 +34,10 @@ async fn a_session_names_them_and_they_name_each_other() {
             let storyboard = world.native(&playing, "storyboard.vtt").await;
             assert_eq!(storyboard.header("content-type"), "text/vtt; charset=utf-8");
             let text = storyboard.text();
-            assert!(text.ends_with("00:00:06.000 --> 00:00:08.000\nstoryboard.jpg#xywh=480,0,160,90\n"), "{text}");
+            assert!(
+                text.ends_with("00:00:06.000 --> 00:00:08.000\nstoryboard.jpg#xywh=480,0,160,90\n"),
+                "{text}"
+            );
             assert_eq!(world.native(&playing, "storyboard.jpg").await.body, POSTER);
             let chapters = world.native(&playing, "chapters.vtt").await.text();
             assert!(chapters.contains("\nChapter 1\n"), "{chapters}");
@@ -60,7 +65,9 @@ async fn they_are_not_to_be_had_otherwise() {
         assert_eq!(world.get(&lesson.media("stills/poster.jpg")).await.code(), "not_found");
 
         let path = format!("/api/v1/lessons/{}/stills/poster.jpg", lesson.lesson);
-        for token in [None, Some("nonsense"), Some(playing.token.as_str()), Some(playing.native_token.as_str())] {
+        for token in
+            [None, Some("nonsense"), Some(playing.token.as_str()), Some(playing.native_token.as_str())]
+        {
             assert_eq!(world.call(Method::GET, &path, token).await.code(), "unauthenticated");
         }
         let access = world.access_token(user).await;

@@ -292,6 +292,7 @@ impl World {
                         seekable: true,
                         video: None,
                         audio: vec![audio],
+                        texts: Vec::new(),
                     };
                     let plan = plan(&source, &PlanSettings::default()).unwrap();
                     Completion::Probed { source: Box::new(source), plan: Box::new(plan) }
@@ -308,9 +309,7 @@ impl World {
                     self.write_package(lesson).await;
                     Completion::Packaged { renditions: Vec::new(), duration_ms: 8_000 }
                 }
-                JobKind::AddTexts => {
-                    Completion::TextsAdded { package: lesson.package, base: lesson.package }
-                }
+                JobKind::AddTexts => Completion::TextsAdded { package: lesson.package, base: lesson.package },
                 JobKind::CleanWork | JobKind::DeleteAsset => Completion::Removed,
             };
             pipeline::complete(db, &job, completion, now).await.unwrap();

@@ -73,6 +73,7 @@ impl Media {
                 channels: 2,
                 language: None,
             }],
+            texts: Vec::new(),
         };
         // Spans of a source in which nobody can seek are equal, and four times as long as wished.
         let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
@@ -242,7 +243,8 @@ async fn reports_as_planned_are_published() {
 async fn segments_behind(server: &Server, folder: &str) -> Vec<String> {
     let text = async |name: &str| {
         let key = format!("{folder}{name}");
-        let bytes = server.objects.get(&key).await.expect("asked").unwrap_or_else(|| panic!("nothing at {key}"));
+        let bytes =
+            server.objects.get(&key).await.expect("asked").unwrap_or_else(|| panic!("nothing at {key}"));
         String::from_utf8(bytes.to_vec()).expect("text")
     };
     let uris = |text: &str| -> Vec<String> {
@@ -304,7 +306,11 @@ async fn captions_make_a_version_of_the_same_segments() {
             assert!(after.contains(&text), "{after:?}");
             after.retain(|key| *key != text);
             assert_eq!(after, before, "the other segments are the same objects");
-            assert_eq!(server.objects.list(&first).await.expect("listed").len(), objects, "and none was added");
+            assert_eq!(
+                server.objects.list(&first).await.expect("listed").len(),
+                objects,
+                "and none was added"
+            );
             let sealed = server.objects.get(&text).await.expect("asked").expect("there");
             assert!(!String::from_utf8_lossy(&sealed).contains("WEBVTT"), "they are encrypted like the rest");
             assert_eq!(sealed.len() % 16, 0);

@@ -241,5 +241,6 @@ fn source(spans: u64) -> SourceInfo {
             channels: 2,
             language: None,
         }],
+        texts: Vec::new(),
     }
 }

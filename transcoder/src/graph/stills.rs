@@ -9,8 +9,8 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use lectern_domain::stills::{
-    CHAPTER_SIDE, Change, Edge, MEANINGFUL, PICTURES, POSTER_BEFORE_MS, POSTER_SIDE, Picture, REPORT, SIGNATURE,
-    Signature, SpanStills, TILE_SIDE, fit, interval_ms,
+    CHAPTER_SIDE, Change, Edge, MEANINGFUL, PICTURES, POSTER_BEFORE_MS, POSTER_SIDE, Picture, REPORT,
+    SIGNATURE, Signature, SpanStills, TILE_SIDE, fit, interval_ms,
 };
 
 use super::MediaFailure;
@@ -143,7 +143,12 @@ impl Stills {
     }
 
     /// Takes a picture for the poster if it shows clearly more than the one there is, until one shows something.
-    fn consider_poster(&mut self, sample: &gst::Sample, seen: &Signature, ms: u64) -> Result<(), MediaFailure> {
+    fn consider_poster(
+        &mut self,
+        sample: &gst::Sample,
+        seen: &Signature,
+        ms: u64,
+    ) -> Result<(), MediaFailure> {
         let contrast = seen.contrast();
         let better = match self.poster {
             None => true,
@@ -164,7 +169,11 @@ impl Stills {
         let pixels = from.par();
         let shape = u64::from(from.width()) * pixels.numer().max(1) as u64 / pixels.denom().max(1) as u64;
         let (width, height) = fit(shape.min(u64::from(u32::MAX)) as u32, from.height(), side);
-        let to = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height).build()?;
+        // The converter refuses what it takes for another rate or another order of fields.
+        let to = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height)
+            .fps(from.fps())
+            .interlace_mode(from.interlace_mode())
+            .build()?;
         let converter = gst_video::VideoConverter::new(&from, &to, None)?;
         let mut scaled = gst::Buffer::with_size(to.size())?;
         {
@@ -182,7 +191,8 @@ impl Stills {
 
     /// Writes the report, unless there is nothing to report.
     pub(super) fn finish(self, folder: &Path) -> Result<(), MediaFailure> {
-        let (Some(watch), Some(opening), Some(first), false) = (self.watch, self.opening, self.first, self.failed)
+        let (Some(watch), Some(opening), Some(first), false) =
+            (self.watch, self.opening, self.first, self.failed)
         else {
             return Ok(());
         };
@@ -243,13 +253,17 @@ mod tests {
     fn sample(level: u8, row: usize) -> gst::Sample {
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, WIDTH, HEIGHT)
             .colorimetry(&super::super::ladder::COLORIMETRY.parse().unwrap())
+            .fps(gst::Fraction::new(25, 1))
             .build()
             .unwrap();
         let mut data = vec![128; info.size()];
         for (at, luma) in data[..(WIDTH * HEIGHT) as usize].iter_mut().enumerate() {
             *luma = if at / WIDTH as usize >= row { 235 } else { level };
         }
-        gst::Sample::builder().buffer(&gst::Buffer::from_mut_slice(data)).caps(&info.to_caps().unwrap()).build()
+        gst::Sample::builder()
+            .buffer(&gst::Buffer::from_mut_slice(data))
+            .caps(&info.to_caps().unwrap())
+            .build()
     }
 
     /// Shows pictures at 25 frames a second, each until a time in milliseconds, and reads the report.
