@@ -343,7 +343,7 @@ async fn text_tracks_of_the_source_become_captions() {
             clip(
                 "three.mkv",
                 &format!(
-                    "-i {words} {map} -map 2:s -map 2:s -map 2:s -c:s:0 srt -c:s:1 ass -c:s:2 webvtt -metadata:s:s:0 language=eng \
+                    "-i {words} {map} -map 2:s -map 2:s -map 2:s -c:s:0 srt -c:s:1 ass -c:s:2 srt -metadata:s:s:0 language=eng \
                      -metadata:s:s:0 title=Words -metadata:s:s:1 language=ger -metadata:s:s:2 language=eng"
                 ),
             ),

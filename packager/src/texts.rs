@@ -144,7 +144,8 @@ fn captions_of(tracks: Vec<SourceTexts>, package: PackageId) -> Vec<NewCaption> 
         }
         let language = source_tag(track.language.as_deref(), &taken);
         let title = track.title.map(|title| quotable(title.trim())).filter(|title| !title.is_empty());
-        let label = title.map_or_else(|| language.clone(), |title| title.chars().take(200).collect());
+        let plain = || if language.starts_with("und") { "Subtitles".to_owned() } else { language.clone() };
+        let label = title.map_or_else(plain, |title| title.chars().take(200).collect());
         found.push(NewCaption {
             id: CaptionId::from_uuid(Uuid::from_u128(package.uuid().as_u128().wrapping_add(number))),
             language: language.clone(),

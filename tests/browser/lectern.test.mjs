@@ -173,7 +173,7 @@ step("captions are uploaded, refused with the line that is wrong, and removed", 
   const wrong = join(dirname(lecture), "wrong.srt");
   writeFileSync(wrong, "1\n00:00:01,000 --> 00:00:02,000\nOne\n\nTwo\n");
   await id(teach, "captions-file").setInputFiles(wrong);
-  await editor.getByLabel("Language").fill("en");
+  await editor.getByRole("textbox", { name: "Language" }).fill("en");
   await id(teach, "captions-save").click();
   await editor.getByRole("alert").getByText("Line 5").waitFor();
   await look(teach, "15-edit-lesson-captions-refused");
@@ -182,7 +182,7 @@ step("captions are uploaded, refused with the line that is wrong, and removed", 
     const file = join(dirname(lecture), `${language}.srt`);
     writeFileSync(file, `1\n00:00:00,200 --> 00:00:11,000\n${words}\n\n2\n00:00:11,500 --> 00:00:23,000\n<i>${words}</i>\n`);
     await id(teach, "captions-file").setInputFiles(file);
-    await editor.getByLabel("Language").fill(language);
+    await editor.getByRole("textbox", { name: "Language" }).fill(language);
     await id(teach, "captions-save").click();
     await id(teach, "captions-row").getByText(`(${language})`).waitFor();
   }

@@ -230,7 +230,7 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
                 video = Some(found_video(stream, caps, &container, ended));
             }
             Some(Kind::Audio) => audio.push(found_audio(stream, &caps, &container, audio.len() as u32)),
-            None => texts.extend(text_track(&caps, language_of(&stream.pad), title_of(&stream.pad))),
+            None => texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of))),
             Some(Kind::Video) => {}
         }
     }
@@ -352,6 +352,12 @@ fn found_audio(stream: &Stream, caps: &gst::Caps, container: &str, index: u32) -
         decodable: raw || decoder_for(caps).is_some(),
         start: stream.times.first().map_or(i64::MAX, |time| time.on(container)),
     }
+}
+
+/// What a text stream says of itself. The parser of SubStation Alpha keeps that to itself: it is asked for what it was told.
+fn told(pad: &gst::Pad, ask: fn(&gst::Pad) -> Option<String>) -> Option<String> {
+    let parser = || pad.downcast_ref::<gst::GhostPad>()?.target()?.parent_element()?.static_pad("sink");
+    ask(pad).or_else(|| ask(&parser()?))
 }
 
 fn language_of(pad: &gst::Pad) -> Option<String> {
