@@ -362,7 +362,7 @@ step("captions are chosen from a menu, by key, and shown in their time", async (
         .filter((track) => track.mode === "showing")
         .flatMap((track) => Array.from(track.activeCues ?? [], (cue) => cue.text)),
     );
-  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "Captions (CC): off");
+  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "CC captions: off");
   await openMenu();
   assert.deepEqual(await id(watch, "captions-choice").allInnerTexts(), ["Off", "English"]);
   await look(watch, "28-lesson-captions-menu");
@@ -373,7 +373,7 @@ step("captions are chosen from a menu, by key, and shown in their time", async (
   await look(watch, "28-lesson-captions");
   await watch.keyboard.press("6");
   await until("the second is shown", async () => (await shown()).join() === "<i>Light is slower in water.</i>");
-  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "Captions (CC): English");
+  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "CC captions: English");
   await watch.keyboard.press("c");
   await until("none is shown", async () => (await shown()).length === 0);
   await watch.keyboard.press("c");

@@ -119,7 +119,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
           <span className="stage-space" />
           {texts.length > 0 && (
             <PlayerMenu
-              name="Captions (CC)"
+              name="CC captions"
               shown="CC"
               spoken={text >= 0 ? (trackChoices(texts)[text]?.label ?? 'on') : 'off'}
               choices={[{ value: -1, label: 'Off' }, ...trackChoices(texts)]}

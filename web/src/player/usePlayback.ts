@@ -91,8 +91,8 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
           onTexts: (found) => {
             setTexts(found);
             const wanted = trackFor(found, readPreferences().captions);
-            // After the engine has made its own choice.
-            if (wanted >= 0) queueMicrotask(() => engine.current?.setText(wanted));
+            // After the engine has made its own choice, which goes by the browser's language: nobody asked for captions.
+            queueMicrotask(() => engine.current?.setText(wanted));
           },
           onText: setText,
           onSounds: (found) => {
