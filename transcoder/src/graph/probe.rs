@@ -230,7 +230,9 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
                 video = Some(found_video(stream, caps, &container, ended));
             }
             Some(Kind::Audio) => audio.push(found_audio(stream, &caps, &container, audio.len() as u32)),
-            None => texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of))),
+            None => {
+                texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of)))
+            }
             Some(Kind::Video) => {}
         }
     }
