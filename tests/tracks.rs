@@ -25,7 +25,7 @@ fn slides(folder: &Path) -> PathBuf {
     let arguments = format!(
         "-f lavfi -i color=0x{}:s=640x360:r=25,drawbox=color=0x{}:t=fill:enable='between(t,10,19.99)',\
          drawbox=color=0x{}:t=fill:enable='gte(t,20)',\
-         drawtext=text='Slide\\ %{{eif\\:1+floor(t/10)\\:d}}':fontsize=48:fontcolor=white:x=40:y=40 \
+         drawtext=text='Slide%{{eif\\:1+floor(t/10)\\:d}}':fontsize=48:fontcolor=white:x=40:y=40 \
          -f lavfi -i sine=frequency=440:sample_rate=48000 -f lavfi -i sine=frequency=880:sample_rate=48000 \
          -map 0:v -map 1:a -map 2:a -t 30 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -colorspace bt709 -color_primaries bt709 \
          -color_trc bt709 -vf scale=out_color_matrix=bt709 -c:a aac -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu",

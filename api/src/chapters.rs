@@ -1,6 +1,6 @@
 //! `/assets/{asset_id}/chapters`: the chapters that were found in the picture, as the instructor names and changes them.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use lectern_domain::{ids::AssetId, stills::Sheet};
 use lectern_platform::http::{Caller, Problem};
 use lectern_store::chapters::{self, Chapter};
@@ -101,7 +101,7 @@ pub(crate) async fn put(
     let asset = owned(&state, caller, id).await?;
     let not_yet = || {
         Problem::new(
-            axum::http::StatusCode::CONFLICT,
+            StatusCode::CONFLICT,
             "asset_not_ready",
             "chapters can be set once the asset can be played",
         )
