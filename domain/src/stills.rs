@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(chosen(&[Some(0.2), Some(30.0), Some(60.0), None]), Some(1));
         assert_eq!(chosen(&[Some(0.2), Some(3.0), Some(1.0)]), Some(1), "the best there is");
         assert_eq!(chosen(&[None]), None);
-        assert_eq!(slide(3).contrast() > MEANINGFUL, true);
+        assert!(slide(3).contrast() > MEANINGFUL);
         assert!(Signature(vec![16; 576]).contrast() < 0.1);
     }
 

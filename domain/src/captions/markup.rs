@@ -57,10 +57,7 @@ fn tag(text: &str, out: &mut String) -> Option<usize> {
         } else if !name.starts_with(begins) {
             return None;
         }
-    } else if !inner.starts_with(begins) {
-        // "a < b and c > d" has no tag.
-        return None;
-    } else {
+    } else if inner.starts_with(begins) {
         let (head, annotation) = inner.split_once([' ', '\t']).unwrap_or((inner, ""));
         let mut parts = head.split('.');
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -82,6 +79,9 @@ fn tag(text: &str, out: &mut String) -> Option<usize> {
             }
             out.push('>');
         }
+    } else {
+        // "a < b and c > d" has no tag.
+        return None;
     }
     Some(end + 1)
 }

@@ -296,13 +296,13 @@ mod tests {
 
     #[test]
     fn the_most_there_may_be() {
+        fn clock(s: usize) -> String {
+            format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
+        }
         let many = |count: usize| {
             let cue = |at: usize| format!("{}.000 --> {}.500\nx\n\n", clock(at), clock(at));
             format!("WEBVTT\n\n{}", (0..count).map(cue).collect::<String>())
         };
-        fn clock(s: usize) -> String {
-            format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
-        }
         assert_eq!(cues(&many(MAX_CUES)).len(), MAX_CUES);
         let error = read(many(MAX_CUES + 1).as_bytes()).unwrap_err();
         assert_eq!(

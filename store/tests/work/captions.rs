@@ -59,7 +59,7 @@ async fn captions_wait_for_the_asset_and_then_move_the_pointer() {
             if job.payload.kind() == JobKind::AddTexts {
                 break job;
             }
-            assert_eq!(state(&db, id).await == AssetState::Ready, false);
+            assert_ne!(state(&db, id).await, AssetState::Ready);
             complete(&db, &job, crate::world::completion(&job, 1), at(1)).await;
         };
         let base = base.unwrap();
