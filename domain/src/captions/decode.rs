@@ -35,7 +35,7 @@ fn binary(c: char) -> bool {
 fn utf8(bytes: &[u8]) -> Result<String, CaptionError> {
     String::from_utf8(bytes.to_vec()).map_err(|error| {
         let good = &bytes[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = good.split(|byte| *byte == b'\n').count();
         CaptionError::at(line, "expected UTF-8, got another encoding; save the file as UTF-8")
     })
 }
