@@ -21,7 +21,7 @@ const SLIDES: [[u8; 3]; 3] = [[0x1f, 0x3a, 0x5f], [0x2e, 0x5e, 0x4e], [0x8a, 0x3
 
 /// Half a minute: three slides of ten seconds with words on them, a tone of 440 Hz in English and one of 880 Hz in German.
 fn slides(folder: &Path) -> PathBuf {
-    let colour = |slide: usize| SLIDES[slide].iter().map(|part| format!("{part:02x}")).collect::<String>();
+    let colour = |slide: usize| hex::encode(SLIDES[slide]);
     let arguments = format!(
         "-f lavfi -i color=0x{}:s=640x360:r=25,drawbox=color=0x{}:t=fill:enable='between(t,10,19.99)',\
          drawbox=color=0x{}:t=fill:enable='gte(t,20)',\
@@ -214,7 +214,7 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
     let objects = school.server.data.join("objects");
     let stills: Vec<String> = files_under(&objects)
         .into_iter()
-        .filter(|name| name.contains("still") || name.ends_with(".jpg"))
+        .filter(|name| name.contains("still") || name.contains(".jpg"))
         .collect();
     assert_eq!(stills.len(), 3, "{stills:?}");
     for still in stills {
@@ -231,7 +231,7 @@ async fn captions_and_languages_are_played() {
     let school = School::open().await;
     let segments = || {
         let files = files_under(&school.server.data.join("objects/packages"));
-        files.into_iter().filter(|name| name.ends_with(".m4s")).collect::<Vec<_>>()
+        files.into_iter().filter(|name| name.contains(".m4s")).collect::<Vec<_>>()
     };
     let before = segments();
     let earlier = school.playback().await;
@@ -305,7 +305,7 @@ async fn captions_and_languages_are_played() {
     assert_eq!((&seen["errors"], &seen["complaints"]), (&json!([]), &json!([])), "{seen}");
     assert_eq!(seen["heard"], "de", "{seen}");
     assert!(seen["decoded"].as_u64().unwrap() > 0, "{seen}");
-    assert_eq!(seen["shown"], json!(["0.500 Light bends.", "2.500 See for yourself"]), "{seen}");
+    assert_eq!(seen["shown"], json!(["0.500 Light bends.", "2.500 <b>See</b> for yourself"]), "{seen}");
     assert_eq!(seen["thumbnail"], json!({"x": 960, "y": 0, "width": 160, "height": 90}), "{seen}");
     assert_eq!(seen["texts"].as_array().unwrap().len(), 2, "{seen}");
 }

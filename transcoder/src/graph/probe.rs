@@ -231,7 +231,7 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
             }
             Some(Kind::Audio) => audio.push(found_audio(stream, &caps, &container, audio.len() as u32)),
             None => {
-                texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of)))
+                texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of)));
             }
             Some(Kind::Video) => {}
         }
@@ -374,7 +374,7 @@ fn language_of(pad: &gst::Pad) -> Option<String> {
 fn title_of(pad: &gst::Pad) -> Option<String> {
     let mut title = None;
     each_tag(pad, |tags| {
-        title = tags.get::<gst::tags::Title>().map(|text| text.get().to_owned()).or(title.take())
+        title = tags.get::<gst::tags::Title>().map(|text| text.get().to_owned()).or(title.take());
     });
     title
 }

@@ -45,6 +45,7 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   });
 
   let over = false;
+  let wantedText = -1;
   let parsed = false;
   let attempts = 0;
   let recoveries = 0;
@@ -111,7 +112,11 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_name, data) => {
     events.onTexts(data.subtitleTracks.map(({ name, lang }) => ({ name, language: lang })));
   });
-  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, (_name, data) => events.onText(data.id));
+  // hls.js follows whatever turns a text track on, and that need not be a person: only what was asked for is shown.
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, (_name, data) => {
+    if (data.id === wantedText) events.onText(data.id);
+    else if (!over) queueMicrotask(() => (hls.subtitleTrack = wantedText));
+  });
   hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_name, data) => {
     events.onSounds(data.audioTracks.map(({ name, lang }) => ({ name, language: lang })));
   });
@@ -129,6 +134,7 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
       hls.nextLevel = level;
     },
     setText: (text) => {
+      wantedText = text;
       hls.subtitleTrack = text;
     },
     setSound: (sound) => {
