@@ -57,6 +57,13 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
   // Whoever pressed the start button goes on with the keyboard here.
   useEffect(() => controller.current?.focus({ preventScroll: true }), []);
 
+  const seek = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // Media Chrome's picture over the time line has no text of its own: the time beside it says where it is.
+    const preview = seek.current?.shadowRoot?.querySelector('media-preview-thumbnail');
+    preview?.shadowRoot?.querySelector('img')?.setAttribute('alt', '');
+  }, []);
+
   const chooseSpeed = useCallback((next: number) => {
     setSpeed(next);
     writePreferences({ speed: next });
@@ -107,7 +114,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         )}
         {!onlySound && <media-loading-indicator slot="centered-chrome" noautohide="" />}
         <media-control-bar class="stage-range">
-          <media-time-range data-testid="seek" />
+          <media-time-range ref={seek} data-testid="seek" />
         </media-control-bar>
         <media-control-bar class="stage-buttons">
           <media-play-button notooltip="" data-testid="play" />
