@@ -23,6 +23,7 @@ ffmpeg: the independent decoder and the maker of test sources
 espeak-ng: speech for the lectures that the tests draw
 chromium: the browser that the pages are tested in
 mediainfo: an independent reader of files
+openssl: opens what the packager has encrypted
 nginx: the edge that deployments put before Lectern
 python3-venv: the environment of the Python clients
 fonts-dejavu-core: text in pictures

@@ -13,11 +13,12 @@ use rust_embed::RustEmbed;
 #[allow_missing = true]
 struct Dist;
 
-/// Everything from this server and nothing else. The player's media are blob URLs, and its elements bring `<style>`
-/// into their shadow roots and `style=` with it: nothing else needs `'unsafe-inline'`.
+/// Everything from this server and nothing else. The player's media and stills are blob URLs, hls.js begins text tracks as empty `data:`
+/// ones, and the player's elements bring `<style>` into their shadow roots and `style=` with it: nothing else needs
+/// `'unsafe-inline'`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src-elem 'self' 'unsafe-inline'; \
-     style-src-attr 'none'; img-src 'self'; font-src 'self'; connect-src 'self'; media-src 'self' blob:; worker-src 'self'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+     style-src-attr 'none'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; media-src 'self' blob: data:; \
+     worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Whether the application was there when this program was built.
 pub(crate) fn is_built() -> bool {

@@ -29,10 +29,11 @@ fn lecture(folder: &Path, speech: &Path) -> PathBuf {
     std::fs::write(&title, "Why a straw\nlooks broken").unwrap();
     let (speech, title) = (speech.display(), title.display());
     let arguments = format!(
-        "-f lavfi -i gradients=size=1280x720:rate=25:c0=0x17604c:c1=0x1c2b4a:speed=0.02:seed=7 -i {speech} \
+        "-f lavfi -i gradients=size=1280x720:rate=25:c0=0x17604c:c1=0x1c2b4a:speed=0.00001:seed=7 -i {speech} \
          -vf drawtext=textfile={title}:fontsize=84:fontcolor=white:line_spacing=24:x=96:y=200,\
          drawtext=text='%{{pts\\:hms}}':fontsize=40:fontcolor=white@0.8:x=96:y=h-110,\
-         drawbox=x=96:y=430:w=180:h=8:color=white@0.6:t=fill -af apad -t {SECONDS} \
+         drawbox=x=96:y=430:w=180:h=8:color=white@0.6:t=fill,drawbox=x=0:y=0:w=iw:h=560:color=0x7a4a1c:t=fill:enable='gte(t,12)',\
+         drawtext=text='Snell':fontsize=120:fontcolor=white:x=96:y=200:enable='gte(t,12)' -af apad -t {SECONDS} \
          -c:v libx264 -preset ultrafast -crf 20 -g 50 -pix_fmt yuv420p -c:a aac -ar 48000"
     );
     draw::ffmpeg(folder, "Lecture 1, refraction.mp4", &arguments)

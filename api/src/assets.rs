@@ -10,7 +10,7 @@ use lectern_domain::{
     Timestamp,
     asset::AssetState,
     failure::FailureCode,
-    ids::{AssetId, LessonId},
+    ids::{AssetId, LessonId, PackageId},
     media::Rendition,
 };
 use lectern_platform::http::{Caller, Problem};
@@ -101,7 +101,16 @@ pub(crate) async fn visible(state: &ApiState, caller: Caller, id: AssetId) -> Re
     Ok(AssetView::new(asset, staff))
 }
 
-async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {
+/// The published package of an asset that the caller may see.
+pub(crate) async fn visible_package(
+    state: &ApiState,
+    caller: Caller,
+    id: AssetId,
+) -> Result<Option<PackageId>, Problem> {
+    find(state, caller, id).await.map(|(asset, _)| asset.package)
+}
+
+pub(crate) async fn owned(state: &ApiState, caller: Caller, id: AssetId) -> Result<Asset, Problem> {
     match find(state, caller, id).await? {
         (asset, true) => Ok(asset),
         (_, false) => Err(Problem::not_owner()),

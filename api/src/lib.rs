@@ -18,6 +18,8 @@ pub mod admin;
 mod asset_events;
 mod assets;
 mod auth;
+mod captions;
+mod chapters;
 mod conditional;
 mod courses;
 mod enrollments;

@@ -6,7 +6,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use crate::{ApiState, admin, assets, auth, courses, enrollments, lessons, progress};
+use crate::{ApiState, admin, assets, auth, captions, chapters, courses, enrollments, lessons, progress};
 
 /// A method, a path, and what answers there.
 pub(crate) struct Route {
@@ -49,6 +49,12 @@ pub(crate) fn table() -> Vec<Route> {
         GET    "/api/v1/assets/{asset_id}/events" => assets::events;
         POST   "/api/v1/assets/{asset_id}/retry" => assets::retry;
         DELETE "/api/v1/assets/{asset_id}" => assets::delete;
+        GET    "/api/v1/assets/{asset_id}/captions" => captions::list;
+        GET    "/api/v1/assets/{asset_id}/captions/{language}" => captions::get;
+        PUT    "/api/v1/assets/{asset_id}/captions/{language}" => captions::put;
+        DELETE "/api/v1/assets/{asset_id}/captions/{language}" => captions::delete;
+        GET    "/api/v1/assets/{asset_id}/chapters" => chapters::list;
+        PUT    "/api/v1/assets/{asset_id}/chapters" => chapters::put;
         GET    "/api/v1/admin/jobs" => admin::list_jobs;
         GET    "/api/v1/admin/jobs/{job_id}" => admin::get_job;
         POST   "/api/v1/admin/jobs/{job_id}/retry" => admin::retry_job;

@@ -84,6 +84,8 @@ ids! {
     LessonId = "les";
     /// What an instructor uploads and a learner plays.
     AssetId = "ast";
+    /// The captions of an asset in one language, as they came once.
+    CaptionId = "cap";
     /// One tus transfer.
     UploadId = "upl";
     /// One published (or building) version of an asset's segments and manifests.

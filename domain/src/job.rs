@@ -38,6 +38,13 @@ pub enum JobPayload {
         /// The version being made.
         package: PackageId,
     },
+    /// Make a package version with the asset's captions, of the segments of the one that was transcoded, and publish it.
+    AddTexts {
+        /// The asset.
+        asset: AssetId,
+        /// The change of its captions that caused this.
+        version: u64,
+    },
     /// Delete clear intermediates once a package is published (the asset becomes ready) or the asset failed (its
     /// source goes too, unless a retry could use it).
     CleanWork {
@@ -63,6 +70,8 @@ pub enum JobKind {
     TranscodeAudio,
     /// See [`JobPayload::Package`].
     Package,
+    /// See [`JobPayload::AddTexts`].
+    AddTexts,
     /// See [`JobPayload::CleanWork`].
     CleanWork,
     /// See [`JobPayload::DeleteAsset`].
@@ -71,11 +80,12 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Probe,
         Self::TranscodeSpan,
         Self::TranscodeAudio,
         Self::Package,
+        Self::AddTexts,
         Self::CleanWork,
         Self::DeleteAsset,
     ];
@@ -87,6 +97,7 @@ impl JobKind {
             Self::TranscodeSpan => "transcode_span",
             Self::TranscodeAudio => "transcode_audio",
             Self::Package => "package",
+            Self::AddTexts => "add_texts",
             Self::CleanWork => "clean_work",
             Self::DeleteAsset => "delete_asset",
         }
@@ -168,7 +179,10 @@ impl JobPayload {
             Self::Probe { .. } | Self::TranscodeSpan { span: 0, .. } => WorkClass::FirstVideo,
             Self::TranscodeSpan { .. } => WorkClass::BulkVideo,
             Self::TranscodeAudio { .. } => WorkClass::Audio,
-            Self::Package { .. } | Self::CleanWork { .. } | Self::DeleteAsset { .. } => WorkClass::Packaging,
+            Self::Package { .. }
+            | Self::AddTexts { .. }
+            | Self::CleanWork { .. }
+            | Self::DeleteAsset { .. } => WorkClass::Packaging,
         }
     }
 
@@ -179,6 +193,7 @@ impl JobPayload {
             (Self::Probe { .. }, _) => 110_000,
             (_, WorkClass::FirstVideo) => 100_000,
             (Self::Package { .. }, _) => 90_000,
+            (Self::AddTexts { .. }, _) => 85_000,
             (Self::CleanWork { .. }, _) => 80_000,
             (_, WorkClass::Audio) => 60_000,
             (_, WorkClass::BulkVideo) => 50_000,
@@ -193,6 +208,7 @@ impl JobPayload {
             Self::TranscodeSpan { .. } => JobKind::TranscodeSpan,
             Self::TranscodeAudio { .. } => JobKind::TranscodeAudio,
             Self::Package { .. } => JobKind::Package,
+            Self::AddTexts { .. } => JobKind::AddTexts,
             Self::CleanWork { .. } => JobKind::CleanWork,
             Self::DeleteAsset { .. } => JobKind::DeleteAsset,
         }
@@ -205,6 +221,7 @@ impl JobPayload {
             | Self::TranscodeSpan { asset, .. }
             | Self::TranscodeAudio { asset, .. }
             | Self::Package { asset, .. }
+            | Self::AddTexts { asset, .. }
             | Self::CleanWork { asset }
             | Self::DeleteAsset { asset } => *asset,
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::ids::{AssetId, Kid};
+use crate::ids::{AssetId, Kid, PackageId};
 
 /// How the segments of a package are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,6 +84,16 @@ impl AssetSecret {
         &self.0
     }
 
+    /// The key that the stills of a package are sealed under: HKDF-SHA-256 (RFC 5869) with the package's id as salt and
+    /// `lectern stills` as info. It has no KID: no player ever gets it.
+    pub fn stills_key(&self, package: PackageId) -> StillsKey {
+        let mut key = [0u8; 32];
+        Hkdf::<Sha256>::new(Some(package.uuid().as_bytes()), &self.0)
+            .expand(b"lectern stills", &mut key)
+            .expect("32 bytes is a valid HKDF output length");
+        StillsKey(key)
+    }
+
     /// The content key of a KID in a key period for a track class: HKDF-SHA-256 (RFC 5869) with the KID as salt and
     /// `lectern content key|class|period` as info.
     pub fn content_key(&self, kid: Kid, period: u32, class: TrackClass) -> ContentKey {
@@ -99,6 +109,23 @@ impl AssetSecret {
 impl fmt::Debug for AssetSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AssetSecret(redacted)")
+    }
+}
+
+/// The 256-bit key of a package's stills.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct StillsKey([u8; 32]);
+
+impl StillsKey {
+    /// The bytes, for the cipher.
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StillsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StillsKey(redacted)")
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod asset;
+pub mod captions;
 pub mod cost;
 pub mod course;
 pub mod decision;
@@ -18,6 +19,7 @@ pub mod ladder;
 pub mod media;
 pub mod plan;
 pub mod source;
+pub mod stills;
 pub mod storage_key;
 
 /// A point in time, UTC. Stored with microsecond precision on both database engines.

@@ -274,6 +274,7 @@ mod tests {
                 complexity: None,
             }),
             audio: Vec::new(),
+            texts: Vec::new(),
         }
     }
 

@@ -20,6 +20,9 @@ pub struct SourceInfo {
     pub video: Option<VideoTrack>,
     /// Audio tracks in the container's order.
     pub audio: Vec<AudioTrack>,
+    /// Text tracks in the container's order.
+    #[serde(default)]
+    pub texts: Vec<TextTrack>,
 }
 
 /// One video track of a source.
@@ -103,6 +106,17 @@ pub struct AudioTrack {
     pub channels: u32,
     /// BCP 47 or ISO 639 language, when declared.
     pub language: Option<String>,
+}
+
+/// One text track of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextTrack {
+    /// Form as a caps media type, e.g. `text/x-raw`.
+    pub codec: String,
+    /// BCP 47 or ISO 639 language, when declared.
+    pub language: Option<String>,
+    /// Title, when declared.
+    pub title: Option<String>,
 }
 
 /// A rational number; `0/1` means unknown.

@@ -6,7 +6,7 @@
 //! | `sources/` | uploaded originals | private |
 //! | `uploads/` | the last bytes of uploads under way, while they are too few for a part | private, deleted with the upload's end |
 //! | `work/` | clear segments between transcoder and packager | private, deleted once packaged |
-//! | `packages/` | encrypted segments and manifests | everybody, immutable |
+//! | `packages/` | encrypted segments, manifests, sealed stills | everybody, immutable |
 
 use crate::ids::{AssetId, JobId, PackageId, UploadId};
 
@@ -58,6 +58,11 @@ pub fn work_attempt_prefix(asset: AssetId, job: JobId, attempt: u32) -> String {
 /// One package version.
 pub fn package_prefix(asset: AssetId, package: PackageId) -> String {
     format!("packages/{asset}/{package}/")
+}
+
+/// A still of a package, sealed.
+pub fn still(asset: AssetId, package: PackageId, name: &str) -> String {
+    format!("packages/{asset}/{package}/stills/{name}.sealed")
 }
 
 /// Every package version of an asset.

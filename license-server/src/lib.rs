@@ -1,6 +1,6 @@
 //! Playback sessions, the entitlement check behind every key, keys, per-session playlists, shared encrypted bytes.
 //!
-//! The four things that are decided (`session`, `key`, `heartbeat`, `playlist`) go the same way: gather the facts in one
+//! The five things that are decided (`session`, `key`, `heartbeat`, `playlist`, `still`) go the same way: gather the facts in one
 //! statement, let `domain::decision` judge them, make the audit row durable, only then answer. What cannot be written
 //! down is not given. Refusals of strangers are written down up to a limit for each address, and past it answered with 429.
 //!
@@ -19,6 +19,7 @@ mod native;
 mod playlist;
 mod redact;
 mod sessions;
+mod stills;
 mod token;
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
@@ -146,6 +147,7 @@ impl LicenseState {
 pub fn router(state: LicenseState) -> Router {
     Router::new()
         .route("/api/v1/lessons/{lesson_id}/playback", post(sessions::start))
+        .route("/api/v1/lessons/{lesson_id}/stills/{file}", get(stills::of_lesson))
         .route("/api/v1/playback/{session_id}/heartbeat", post(sessions::heartbeat))
         .route("/api/v1/playback/{session_id}", delete(sessions::end))
         .route("/keys/{kid}", get(keys::key))

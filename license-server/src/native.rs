@@ -1,4 +1,4 @@
-//! `GET /playback/{token}/{file}.m3u8`: playlists of one session, for players that cannot set headers.
+//! `GET /playback/{token}/{file}`: playlists and stills of one session, for players that cannot set headers.
 //!
 //! Their key URIs carry the session's native token, and nested playlists stay under it. The token outlives pauses (see
 //! [`LicenseSettings::native_token_lifetime`](crate::LicenseSettings::native_token_lifetime)); a leaked one is good for
@@ -18,6 +18,7 @@ use crate::{
     decision::{Ask, Client, Stop, seen, unavailable},
     media::is_plain,
     playlist::{Target, is_playlist, rewrite_uris},
+    stills,
     token::Kind,
 };
 
@@ -26,12 +27,19 @@ pub(crate) async fn playlist(
     Path((token, file)): Path<(String, String)>,
     client: Client,
 ) -> Response {
-    if !is_playlist(&file) || !is_plain(&file) {
+    let still = stills::is_still(&file);
+    if !still && (!is_playlist(&file) || !is_plain(&file)) {
         return Problem::not_found("playlist").into_response();
     }
-    let mut ask = Ask::new(&state, "playlist", client);
+    let mut ask = Ask::new(&state, if still { stills::ACTION } else { "playlist" }, client);
     let outcome = allowed(&state, &mut ask, &token).await;
     match ask.settle(&state, outcome).await.0 {
+        // The path is good for one session alone, and so is what a browser keeps of it.
+        Ok(found) if still => {
+            stills::respond(&state, found.asset, found.package, &file, "private, max-age=3600")
+                .await
+                .unwrap_or_else(Problem::into_response)
+        }
         Ok(found) => respond(&state, &found, &token, &file).await.unwrap_or_else(Problem::into_response),
         Err(problem) => problem.into_response(),
     }

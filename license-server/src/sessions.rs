@@ -12,14 +12,19 @@ use lectern_domain::{
     Timestamp,
     decision::{Refusal, may_play},
     ids::{LessonId, SessionId},
+    stills::SHEETS,
 };
 use lectern_platform::http::{Caller, Problem, bearer};
-use lectern_store::playback::{self, NewSession, SessionChange};
+use lectern_store::{
+    chapters,
+    playback::{self, NewSession, SessionChange},
+};
 use serde::Serialize;
 
 use crate::{
     LicenseState,
     decision::{Ask, Client, Stop, new_session, refused, unavailable},
+    stills,
     token::{Claims, Kind, Scope},
 };
 
@@ -32,6 +37,9 @@ struct Started {
     expires_at: Timestamp,
     hls_url: String,
     hls_native_url: String,
+    poster_url: Option<String>,
+    storyboard_url: Option<String>,
+    chapters_url: Option<String>,
     dash_url: Option<String>,
     drm: Option<String>,
     heartbeat_url: String,
@@ -89,12 +97,18 @@ async fn begin(
     let (token, expires_at) = state.playback.playback(session, scope, ask.now, settings.token_lifetime);
     let duration = Duration::from_millis(found.duration_ms.unwrap_or(0));
     let native = state.playback.native(session, ask.now, settings.native_token_lifetime + duration);
+    let made = chapters::stills(&state.db, package).await?.map(|(_, made)| made);
+    let chaptered = !chapters::list(&state.db, package).await?.is_empty();
+    let of_session = |file: &str| settings.public(&format!("/playback/{native}/{file}"));
     let started = Started {
         session_id: session,
         token,
         expires_at,
         hls_url: settings.public(&format!("/media/{asset}/{package}/multivariant.m3u8")),
         hls_native_url: settings.public(&format!("/playback/{native}/multivariant.m3u8")),
+        poster_url: made.filter(|made| made.poster).map(|_| of_session(SHEETS.poster)),
+        storyboard_url: made.and_then(|made| made.storyboard).map(|_| of_session(stills::STORYBOARD)),
+        chapters_url: chaptered.then(|| of_session(stills::CHAPTERS)),
         dash_url: None,
         drm: None,
         heartbeat_url: settings.public(&format!("/api/v1/playback/{session}/heartbeat")),

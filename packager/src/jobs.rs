@@ -42,11 +42,11 @@ pub struct PackagerJobs {
     pub vault: Arc<dyn Vault>,
 }
 
-fn unavailable(error: impl std::fmt::Display) -> JobFailure {
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> JobFailure {
     JobFailure::Unavailable(error.to_string())
 }
 
-fn internal(detail: impl std::fmt::Display) -> JobFailure {
+pub(crate) fn internal(detail: impl std::fmt::Display) -> JobFailure {
     JobFailure::Fail { failure: FailureCode::Internal.into(), detail: detail.to_string() }
 }
 
@@ -59,6 +59,7 @@ impl Handler for PackagerJobs {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         match job.payload {
             JobPayload::Package { asset, package } => self.package(asset, package, context).await,
+            JobPayload::AddTexts { asset, .. } => self.add_texts(asset, job).await,
             JobPayload::CleanWork { asset } => self.clean(asset).await,
             JobPayload::DeleteAsset { asset } => self.delete(asset).await,
             _ => Err(internal("a job of another role reached the packager")),
@@ -86,9 +87,11 @@ impl PackagerJobs {
         let secret = match target.protection {
             Protection::None => None,
             Protection::Aes128 => {
-                let wrapped =
-                    found.wrapped_secret.ok_or_else(|| internal("the asset's secret was shredded"))?;
-                let bytes = self.vault.unwrap(&secret_context(asset), &wrapped).await.map_err(unavailable)?;
+                let wrapped = found
+                    .wrapped_secret
+                    .as_deref()
+                    .ok_or_else(|| internal("the asset's secret was shredded"))?;
+                let bytes = self.vault.unwrap(&secret_context(asset), wrapped).await.map_err(unavailable)?;
                 let bytes: [u8; 32] = bytes
                     .as_slice()
                     .try_into()
@@ -121,6 +124,8 @@ impl PackagerJobs {
             BuildError::Objects(_) => unavailable(error),
             other => internal(other),
         })?;
+        self.add_stills(&found, package, &sources).await?;
+        self.add_source_texts(&found, package, &sources).await?;
         tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
         Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
     }

@@ -6,10 +6,11 @@
 //!                init segments ── cmaf ──┘└── manifests ──> hls ──> playlists, renditions
 //! ```
 //!
-//! What may not enter: encoding or decoding of samples, SQL, knowledge of who may play. Formats are pure functions over
+//! What may not enter: encoding or decoding of samples (stills come as pixels and leave as JPEG), SQL, knowledge of who may play. Formats are pure functions over
 //! bytes and values; the job that reads and writes objects stands alone at the edge. To add a protection scheme: a
 //! module beside [`aes128`], an arm where [`layout`] gives tracks their keys, a check that undoes it. To add a
-//! manifest format: a module beside [`hls`], written by [`manifests`].
+//! manifest format: a module beside [`hls`], written by [`manifests`]. Captions come later than segments: [`texts`] makes of a
+//! published package another version that has them, without touching a segment.
 
 pub mod aes128;
 pub mod build;
@@ -20,3 +21,5 @@ pub mod jobs;
 pub mod layout;
 pub mod manifests;
 pub mod planned;
+pub mod stills;
+pub mod texts;

@@ -15,6 +15,7 @@ pub mod queue;
 pub mod rate_limit;
 pub mod registry;
 pub mod relay;
+pub mod seal;
 pub mod shutdown;
 pub mod sqs;
 pub mod telemetry;

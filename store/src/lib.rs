@@ -18,6 +18,8 @@ mod value;
 
 pub mod accounts;
 pub mod assets;
+pub mod captions;
+pub mod chapters;
 pub mod courses;
 pub mod enrollments;
 pub mod jobs;
@@ -42,6 +44,8 @@ pub fn statements() -> Vec<statement::Statement> {
     [
         accounts::STATEMENTS,
         assets::STATEMENTS,
+        captions::STATEMENTS,
+        chapters::STATEMENTS,
         courses::STATEMENTS,
         enrollments::STATEMENTS,
         jobs::STATEMENTS,

@@ -22,7 +22,7 @@ statements! {
     INSERT_KEY = both(
         "INSERT INTO content_keys (kid, package_id, asset_id, class, period) VALUES ($1, $2, $3, $4, $5)"
     );
-    FIND = both("SELECT id, asset_id, protection, renditions, published_at FROM packages WHERE id = $1");
+    FIND = both("SELECT id, asset_id, protection, renditions, published_at, base_id FROM packages WHERE id = $1");
     KEYS = both("SELECT kid, class, period FROM content_keys WHERE package_id = $1 ORDER BY class, period");
     PUBLISH = both("UPDATE packages SET state = 'published', renditions = $2, published_at = $3 WHERE id = $1");
 }
@@ -40,6 +40,8 @@ pub struct Package {
     pub renditions: Vec<Rendition>,
     /// When the pointer moved to it.
     pub published_at: Option<Timestamp>,
+    /// The package whose segments and keys it uses, if it has none of its own.
+    pub base: Option<PackageId>,
 }
 
 impl FromRow for Package {
@@ -50,6 +52,7 @@ impl FromRow for Package {
             protection: row.word("protection", Protection::parse)?,
             renditions: row.json("renditions")?,
             published_at: row.maybe("published_at")?,
+            base: row.maybe("base_id")?,
         })
     }
 }

@@ -16,6 +16,7 @@ use lectern_domain::{
 use crate::{
     Db, Error, Tx,
     assets::{self, Asset, NewAsset},
+    captions,
     jobs::{self, Job, NewJob, PutBack},
     packages::{self, NewPackage},
     row::corrupt,
@@ -82,6 +83,13 @@ pub enum Completion {
         renditions: Vec<Rendition>,
         /// Duration as packaged.
         duration_ms: u64,
+    },
+    /// A package version with the asset's captions is in the object store.
+    TextsAdded {
+        /// The version; `base` where the asset has no captions.
+        package: PackageId,
+        /// The package whose segments it uses.
+        base: PackageId,
     },
     /// Clear intermediates, or a deleted asset's objects, are gone.
     Removed,
@@ -178,6 +186,7 @@ pub async fn delete_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result
         return Ok(false);
     }
     tx.execute(SHRED, args![asset]).await?;
+    captions::delete_all(tx, asset).await?;
     tx.execute(UNPOINT_LESSONS, args![asset, now]).await?;
     jobs::cancel_of_asset(tx, asset, now).await?;
     let job =
@@ -257,11 +266,17 @@ pub async fn complete_all(db: &Db, ended: &[(Job, Completion)], now: Timestamp) 
                     packaged(&mut tx, &asset, package, renditions, *duration_ms, now).await?;
                 }
             }
+            Completion::TextsAdded { package, base } => {
+                if let JobPayload::AddTexts { version, .. } = job.payload {
+                    captions::published(&mut tx, asset_id, *package, *base, version, now).await?;
+                }
+            }
             Completion::Removed => {
                 if asset.state == AssetState::Playable
                     && assets::advance(&mut tx, asset_id, AssetState::Ready, now).await?
                 {
                     tx.execute(COMPLETE_PROGRESS, args![asset_id]).await?;
+                    captions::queue(&mut tx, &asset, now).await?;
                 }
             }
         }

@@ -26,7 +26,8 @@ statements! {
          a.wrapped_secret, p.position_ms, k.kid, k.class, k.period, e.starts_at, e.ends_at \
          FROM lessons l JOIN courses c ON c.id = l.course_id JOIN users u ON u.id = $2 \
          LEFT JOIN assets a ON a.id = l.asset_id \
-         LEFT JOIN content_keys k ON k.package_id = a.package_id \
+         LEFT JOIN packages v ON v.id = a.package_id \
+         LEFT JOIN content_keys k ON k.package_id = COALESCE(v.base_id, v.id) \
          LEFT JOIN entitlements e ON e.course_id = c.id AND e.user_id = u.id \
          LEFT JOIN progress p ON p.user_id = u.id AND p.lesson_id = l.id \
          WHERE l.id = $1"
@@ -40,7 +41,8 @@ statements! {
          FROM playback_sessions s JOIN users u ON u.id = s.user_id \
          JOIN lessons l ON l.id = s.lesson_id JOIN courses c ON c.id = l.course_id \
          LEFT JOIN assets a ON a.id = s.asset_id AND a.id = l.asset_id \
-         LEFT JOIN content_keys k ON k.kid = $2 AND k.package_id = s.package_id \
+         LEFT JOIN packages v ON v.id = s.package_id \
+         LEFT JOIN content_keys k ON k.kid = $2 AND k.package_id = COALESCE(v.base_id, v.id) \
          LEFT JOIN entitlements e ON e.course_id = c.id AND e.user_id = u.id \
          WHERE s.id = $1"
     );

@@ -3,8 +3,8 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
-        UserId,
+        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId,
+        UploadId, UserId,
     },
 };
 use serde::de::DeserializeOwned;
@@ -133,6 +133,7 @@ ids!(
     CourseId,
     LessonId,
     AssetId,
+    CaptionId,
     UploadId,
     PackageId,
     JobId,

@@ -3,8 +3,8 @@
 use lectern_domain::{
     Timestamp,
     ids::{
-        AssetId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId, UploadId,
-        UserId,
+        AssetId, CaptionId, CourseId, JobId, Kid, LessonId, PackageId, ProcessId, SessionId, TokenFamilyId,
+        UploadId, UserId,
     },
 };
 use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
@@ -93,6 +93,7 @@ bind! {
     CourseId => Uuid(CourseId::uuid);
     LessonId => Uuid(LessonId::uuid);
     AssetId => Uuid(AssetId::uuid);
+    CaptionId => Uuid(CaptionId::uuid);
     UploadId => Uuid(UploadId::uuid);
     PackageId => Uuid(PackageId::uuid);
     JobId => Uuid(JobId::uuid);

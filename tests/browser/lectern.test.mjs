@@ -167,6 +167,48 @@ step("the lecture becomes ready before the instructor's eyes", async () => {
   await look(teach, "15-edit-lesson-ready");
 });
 
+step("captions are uploaded, refused with the line that is wrong, and removed", async () => {
+  const editor = id(teach, "captions-editor");
+  await editor.waitFor();
+  const wrong = join(dirname(lecture), "wrong.srt");
+  writeFileSync(wrong, "1\n00:00:01,000 --> 00:00:02,000\nOne\n\nTwo\n");
+  await id(teach, "captions-file").setInputFiles(wrong);
+  await editor.getByRole("textbox", { name: "Language" }).fill("en");
+  await id(teach, "captions-save").click();
+  await editor.getByRole("alert").getByText("Line 5").waitFor();
+  await look(teach, "15-edit-lesson-captions-refused");
+  quiet(/^400 PUT .*\/captions\/en/, /^error: Failed to load resource: .*400/);
+  for (const [language, words] of [["en", "Light is slower in water."], ["de", "Licht ist im Wasser langsamer."]]) {
+    const file = join(dirname(lecture), `${language}.srt`);
+    writeFileSync(file, `1\n00:00:00,200 --> 00:00:11,000\n${words}\n\n2\n00:00:11,500 --> 00:00:23,000\n<i>${words}</i>\n`);
+    await id(teach, "captions-file").setInputFiles(file);
+    await editor.getByRole("textbox", { name: "Language" }).fill(language);
+    await id(teach, "captions-save").click();
+    await id(teach, "captions-row").getByText(`(${language})`).waitFor();
+  }
+  await until("players get them", async () => (await editor.getAttribute("data-published")) === "true");
+  await look(teach, "15-edit-lesson-captions");
+  await teach.getByRole("button", { name: "Remove Deutsch" }).click();
+  await id(teach, "confirm").click();
+  await until("one is left", async () => (await id(teach, "captions-row").count()) === 1);
+  await until("players get that one", async () => (await editor.getAttribute("data-published")) === "true");
+});
+
+step("chapters were found in the picture, and are named", async () => {
+  const rows = id(teach, "chapter-row");
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 2, await id(teach, "chapters-editor").innerText());
+  assert.match(await rows.nth(1).innerText(), /0:12/);
+  await id(teach, "chapter-title").nth(0).fill("A straw in a glass");
+  await id(teach, "chapter-time").fill("0:18");
+  await id(teach, "chapter-add").click();
+  await id(teach, "chapter-title").nth(2).fill("Red and violet");
+  await id(teach, "chapters-save").click();
+  await id(teach, "toasts").getByText("Saved").waitFor();
+  await until("the stills are there", () => teach.locator(".chapter-picture").count().then((count) => count === 3));
+  await look(teach, "15-edit-lesson-chapters");
+});
+
 step("a file that is no lecture says why, and offers nothing that cannot help", async () => {
   await teach.goto(`/teach${coursePath}`);
   await id(teach, "new-lesson").first().click();
@@ -272,6 +314,9 @@ step("the lesson plays, two segments and more", async () => {
   });
   await id(watch, "continue").click();
   await id(watch, "player-start").waitFor();
+  await id(watch, "poster").waitFor();
+  await until("the poster is a picture", () => id(watch, "poster").evaluate((image) => image.complete && image.naturalWidth === 1280));
+  await until("chapters have stills", () => watch.locator(".chapter-picture").count().then((count) => count === 3));
   await look(watch, "27-lesson-start");
   await id(watch, "player-start").click();
   await id(watch, "video").waitFor();
@@ -303,6 +348,61 @@ step("the quality menu changes what is loaded", async () => {
     assert.equal((await id(watch, "quality").innerText()).trim(), `${wanted}p`);
   }
   await id(watch, "video").evaluate((element) => element.pause());
+});
+
+step("captions are chosen from a menu, by key, and shown in their time", async () => {
+  const openMenu = async () => {
+    await watch.mouse.move(400, 400);
+    await watch.mouse.move(500, 400);
+    await id(watch, "captions").click();
+  };
+  const shown = () =>
+    video(watch, (element) =>
+      Array.from(element.textTracks)
+        .filter((track) => track.mode === "showing" && track.kind !== "chapters")
+        .flatMap((track) => Array.from(track.activeCues ?? [], (cue) => cue.text)),
+    );
+  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "CC captions: off");
+  await openMenu();
+  assert.deepEqual(await id(watch, "captions-choice").allInnerTexts(), ["Off", "English"]);
+  await look(watch, "28-lesson-captions-menu");
+  if ((await id(watch, "captions-choice").count()) === 0) await openMenu();
+  await watch.getByRole("menuitemradio", { name: "English" }).click();
+  await watch.keyboard.press("1");
+  await until("the first is shown", async () => (await shown()).join() === "Light is slower in water.");
+  await look(watch, "28-lesson-captions");
+  await watch.keyboard.press("6");
+  await until("the second is shown", async () => (await shown()).join() === "<i>Light is slower in water.</i>");
+  assert.equal(await id(watch, "captions").getAttribute("aria-label"), "CC captions: English");
+  await watch.keyboard.press("c");
+  await until("none is shown", async () => (await shown()).length === 0);
+  await watch.keyboard.press("c");
+  await until("it is shown again", async () => (await shown()).length === 1);
+});
+
+step("chapters lead to their places, by pointer and by keyboard, and say where it stands", async () => {
+  const now = () => video(watch, (element) => element.currentTime);
+  const current = () => watch.locator(".chapter[aria-current]").innerText();
+  await watch.getByRole("button", { name: /Red and violet/ }).click();
+  await until("it goes on at the chapter", async () => Math.abs((await now()) - 18) < 2);
+  await until("the list says so", async () => /Red and violet/.test(await current()));
+  await id(watch, "video").evaluate((element) => element.pause());
+  await tabTo(watch, id(watch, "chapter").nth(0));
+  await watch.keyboard.press("Enter");
+  await until("the key does the same", async () => (await now()) < 4);
+  await until("the list says that", async () => /A straw in a glass/.test(await current()));
+  await id(watch, "video").evaluate((element) => element.pause());
+  await look(watch, "28-lesson-chapters");
+});
+
+step("the time line shows what is there before one goes there", async () => {
+  const box = await id(watch, "seek").boundingBox();
+  await watch.mouse.move(box.x + box.width * 0.7, box.y + box.height / 2, { steps: 4 });
+  const preview = id(watch, "seek").evaluateHandle((range) => range.shadowRoot.querySelector("media-preview-thumbnail"));
+  const thumbnail = await preview;
+  await until("a picture is shown", () => thumbnail.evaluate((node) => node.shadowRoot.querySelector("img")?.naturalWidth > 160));
+  await until("of that place", () => thumbnail.evaluate((node) => node.getAttribute("mediapreviewcoords") === "1280 0 160 90"));
+  await watch.screenshot({ path: join(process.env.LECTERN_SCREENSHOTS || dirname(lecture), "28-lesson-preview-desk.png") });
 });
 
 step("keys and the time line seek", async () => {

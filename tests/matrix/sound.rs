@@ -27,7 +27,6 @@ pub(crate) fn lines() -> Vec<Source> {
         file("44.1 kHz.mp4", beside(44_100, "-c:a aac")),
         file("96 kHz.mkv", beside(96_000, "-c:a flac")),
         file("192 kHz.wav", alone(192_000, "-c:a pcm_s24le")).blind(),
-        file("192 kHz.mov", beside(192_000, "-c:a pcm_s24le")),
         file("8 kHz.wav", alone(8_000, "-c:a pcm_mulaw")).blind(),
         file("adaptive.wav", alone(44_100, "-c:a adpcm_ms")).blind(),
         file("floating.wav", alone(48_000, "-c:a pcm_f32le")).blind(),

@@ -61,15 +61,6 @@ pub(crate) fn lines() -> Vec<Source> {
             "a screen recorder's thousandths.mp4",
             at_times(1_000, screen, &format!("{H264} -video_track_timescale 1000 -c:a aac")),
         ),
-        file(
-            "a screen recorder's thousandths.webm",
-            at_times(
-                1_000,
-                screen,
-                "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 4M -qmax 10 -pix_fmt yuv420p -c:a libopus",
-            ),
-        )
-        .off_by(3.0),
         file("one frame a second.mp4", format!("{} {H264} -c:a aac", card("1", 3.0)))
             .frames(3)
             .seconds(3.0)
@@ -87,20 +78,11 @@ pub(crate) fn lines() -> Vec<Source> {
         })
         .frames(40)
         .seconds(1.6),
-        made("late sound.mp4", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
-        made("late sound.mkv", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
-        made("late sound.ts", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
         made("late picture.mp4", apart("-c:a aac", 0.3, 0.0)),
         made("late picture.mkv", apart("-c:a aac", 0.3, 0.0)),
         made("late picture.ts", apart("-c:a aac", 0.3, 0.0)),
         file("a start far from zero.ts", format!("{} -output_ts_offset 4000", usual("25"))),
         file("a start far from zero.mkv", format!("{} -output_ts_offset 4000", usual("25"))),
-        file(
-            "a start before zero.mp4",
-            format!("{} -output_ts_offset -0.5 -avoid_negative_ts disabled", usual("25")),
-        )
-        .frames_between(37, 38)
-        .seconds(1.5),
         file("the clock wraps.ts", format!("{} -output_ts_offset 95442.7 -muxdelay 0", usual("25"))),
         file(
             "a gap in the sound.mkv",

@@ -8,13 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use lectern_domain::{
+    captions,
     failure::{Failure, FailureCode},
     ids::{AssetId, Kid, PackageId},
     job::{JobPayload, WorkClass},
     keys::{KeyName, Protection, TrackClass},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
-    storage_key,
+    stills, storage_key,
 };
 use lectern_platform::{
     clock::{Clock, new_id},
@@ -213,6 +214,12 @@ impl TranscoderJobs {
                     .put_file(&format!("{prefix}{file}"), &folder.join(file))
                     .await
                     .map_err(unavailable)?;
+            }
+        }
+        for file in [stills::REPORT, stills::PICTURES, captions::TEXTS] {
+            let path = folder.join(file);
+            if path.exists() {
+                self.objects.put_file(&format!("{prefix}{file}"), &path).await.map_err(unavailable)?;
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod assets;
+mod captions;
 mod courses;
 mod hostile;
 mod matrix;

@@ -12,7 +12,7 @@ use lectern_store::{jobs, testing::on_both_engines};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Person, Server};
+use crate::support::{CAPTIONS, PASSWORD, Person, Server};
 
 /// In the order of the callers: nobody, student, enrolled student, other instructor, owner, admin.
 type Expected = [u16; 6];
@@ -28,6 +28,8 @@ enum Body {
     Title,
     Progress,
     Drain,
+    Captions,
+    Chapters,
 }
 
 struct Row {
@@ -98,6 +100,38 @@ const TABLE: &[Row] = &[
         [401, 404, 404, 404, 202, 202],
     ),
     row("DELETE", "/api/v1/assets/{asset_id}", Body::None, [401, 403, 403, 403, 204, 204], HIDDEN_204),
+    row("GET", "/api/v1/assets/{asset_id}/captions", Body::None, [401, 200, 200, 200, 200, 200], HIDDEN_200),
+    // Those of the world are in German.
+    row(
+        "GET",
+        "/api/v1/assets/{asset_id}/captions/{language}",
+        Body::None,
+        [401, 403, 403, 403, 200, 200],
+        HIDDEN_200,
+    ),
+    row(
+        "PUT",
+        "/api/v1/assets/{asset_id}/captions/{language}",
+        Body::Captions,
+        [401, 403, 403, 403, 200, 200],
+        HIDDEN_200,
+    ),
+    row(
+        "DELETE",
+        "/api/v1/assets/{asset_id}/captions/{language}",
+        Body::None,
+        [401, 403, 403, 403, 204, 204],
+        HIDDEN_204,
+    ),
+    row("GET", "/api/v1/assets/{asset_id}/chapters", Body::None, [401, 200, 200, 200, 200, 200], HIDDEN_200),
+    // The asset of the world has failed: there is nothing yet that could have chapters.
+    row(
+        "PUT",
+        "/api/v1/assets/{asset_id}/chapters",
+        Body::Chapters,
+        [401, 403, 403, 403, 409, 409],
+        [401, 404, 404, 404, 409, 409],
+    ),
     same("GET", "/api/v1/admin/jobs", Body::None, ADMIN_200),
     same("GET", "/api/v1/admin/jobs/{job_id}", Body::None, ADMIN_200),
     // The failed probe of the asset.
@@ -149,6 +183,8 @@ async fn world(server: &Server, people: &People, published: bool) -> World {
     server.enroll(people.enrolled(), course).await;
     let lesson = server.lesson(owner, course, true).await;
     let asset = server.failed_asset(owner, lesson, FailureCode::Internal).await;
+    let path = format!("/api/v1/assets/{asset}/captions/de");
+    server.send_text(Method::PUT, &path, Some(&owner.token), CAPTIONS.into()).await.expect(201);
     if !published {
         let change = json!({ "published_status": "draft" });
         server.patch(&format!("/api/v1/courses/{course}"), owner, change).await.expect(200);
@@ -160,7 +196,7 @@ async fn world(server: &Server, people: &People, published: bool) -> World {
 async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
     let registration = |name: &str| json!({ "email": format!("{name}@example.org"), "password": PASSWORD, "name": "Somebody" });
     Some(match kind {
-        Body::None => return None,
+        Body::None | Body::Captions => return None,
         Body::Registration => registration(&format!("new-{unique}")),
         Body::Login => {
             let given = registration(&format!("login-{unique}"));
@@ -179,6 +215,7 @@ async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
         Body::Title => json!({ "title": "Another title" }),
         Body::Progress => json!({ "position_ms": 1_000 }),
         Body::Drain => json!({ "drain": true }),
+        Body::Chapters => json!({ "items": [{ "start_ms": 0, "title": "First" }] }),
     })
 }
 
@@ -213,12 +250,17 @@ async fn every_route_answers_every_caller_as_the_table_says() {
                         .replace("{lesson_id}", &world.lesson.to_string())
                         .replace("{asset_id}", &world.asset.to_string())
                         .replace("{job_id}", &world.job.to_string())
+                        .replace("{language}", "de")
                         .replace("{process_id}", "prc_018f2f3a5c7b7cc3a1b2c3d4e5f60718")
                         .replace("{user_id}", &people.enrolled().id.to_string());
                     let token = caller.as_ref().map(|person| person.token.as_str());
                     let body = body(&server, row.body, unique).await;
                     let method: Method = row.method.parse().unwrap();
-                    let answer = server.send(method, &path, token, body).await;
+                    let answer = if row.body == Body::Captions {
+                        server.send_text(method, &path, token, CAPTIONS.into()).await
+                    } else {
+                        server.send(method, &path, token, body).await
+                    };
                     if answer.status != expected {
                         let who = people.callers.iter().position(|other| {
                             other.as_ref().map(|person| person.id) == caller.as_ref().map(|person| person.id)

@@ -28,6 +28,7 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "a long enough password";
+pub(crate) const CAPTIONS: &str = "1\n00:00:01,000 --> 00:00:02,500\nGuten Tag\n";
 
 pub(crate) struct Server {
     pub(crate) base: String,
@@ -144,6 +145,21 @@ impl Server {
         }
         if let Some(body) = body {
             request = request.json(&body);
+        }
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// The same with a body that is no JSON.
+    pub(crate) async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.base)).body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
         Answer::of(request.send().await.unwrap()).await
     }

@@ -10,9 +10,9 @@ use lectern_domain::{
 use lectern_store::{accounts, courses, enrollments, lessons, pipeline, testing::on_both_engines};
 use reqwest::Method;
 
-use crate::world::{Answer, Lecture, World};
+use crate::world::{Answer, Lecture, POSTER, World};
 
-/// What happens between pressing play and the four decisions.
+/// What happens between pressing play and the decisions.
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Nothing,
@@ -128,7 +128,7 @@ async fn every_change_against_every_decision() {
         use Change::*;
         use Who::*;
         let world = World::new(db).await;
-        // (who, change, a new session, what a running session gets for key, heartbeat and playlist)
+        // (who, change, a new session, what a running session gets for key, heartbeat, playlist and still)
         let table = [
             (Learner, Nothing, "granted", "granted"),
             (Learner, Leave, "entitlement_ended", "entitlement_ended"),
@@ -175,8 +175,15 @@ async fn every_change_against_every_decision() {
             let answer = world.native(&playing, "multivariant.m3u8").await;
             check(&world, "playlist", running, &answer, &context).await;
             assert_eq!(answer.body.starts_with(b"#EXTM3U"), running == "granted", "{context}");
+            let answer = world.native(&playing, "poster.jpg").await;
+            check(&world, "still", running, &answer, &context).await;
+            assert_eq!(answer.body == POSTER, running == "granted", "{context}");
             let answer = world.start(&lesson, user).await;
             check(&world, "session", new, &answer, &context).await;
+            // Not of the asset that the session was for: of the one that the lesson shows now.
+            let answer = world.still(&lesson, user, "poster.jpg").await;
+            check(&world, "still", new, &answer, &context).await;
+            assert_eq!(answer.body == POSTER, new == "granted", "{context}");
         }
     })
     .await;
@@ -204,6 +211,8 @@ async fn who_has_no_right_begins_no_session() {
             world.new_audit().await;
             let answer = world.start(&lesson, user).await;
             check(&world, "session", code, &answer, code).await;
+            let answer = world.still(&lesson, user, "chapters.vtt").await;
+            check(&world, "still", code, &answer, code).await;
         }
         world.clock.advance(Duration::from_mins(1));
         assert_eq!(world.start(&lesson, early).await.status, 201);

@@ -4,5 +4,6 @@ mod decisions;
 mod faults;
 mod media;
 mod native;
+mod stills;
 mod tokens;
 mod world;

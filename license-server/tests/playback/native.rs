@@ -130,3 +130,39 @@ async fn with_a_public_base_every_url_is_absolute() {
         .await;
     }
 }
+
+/// A version with captions has playlists of its own, and the segments and keys of the package it was made of.
+#[tokio::test]
+async fn a_version_with_captions_plays_with_the_keys_of_its_base() {
+    on_both_engines(|db| async move {
+        let world = World::new(db).await;
+        let lesson = world.lesson().await;
+        let user = world.learner(&lesson).await;
+        let before = world.play(&lesson, user).await;
+        let version = world.add_captions(&lesson).await;
+
+        let after = world.play(&lesson, user).await;
+        let hls = after.answer["hls_url"].as_str().unwrap();
+        assert_eq!(hls, format!("/media/{}/{version}/multivariant.m3u8", lesson.asset));
+        // Both sessions get the keys, with either kind of token; nobody gets another asset's.
+        for playing in [&before, &after] {
+            for name in [lesson.video, lesson.audio] {
+                for token in [&playing.token, &playing.native_token] {
+                    let answer = world.key(name.kid, token).await;
+                    assert_eq!((answer.status, answer.body.clone()), (200, lesson.key(name)), "{answer:?}");
+                }
+            }
+        }
+        let other = world.lesson().await;
+        assert_eq!(world.key(other.video.kid, &after.token).await.code(), "wrong_key");
+        assert_eq!(world.key(other.video.kid, &after.native_token).await.code(), "wrong_key");
+
+        // The playlists of the session lead to the version's, and from there to the segments of the base.
+        let media = world.native(&after, "720p.m3u8").await.text();
+        let token = &after.native_token;
+        assert!(media.contains(&format!("\n{}\n", lesson.media("720p/seg-00000.m4s"))), "{media}");
+        assert!(media.contains(&format!("URI=\"/keys/{}?token={token}\"", lesson.video.kid)), "{media}");
+        assert_eq!(world.native(&before, "720p.m3u8").await.status, 200, "the first version plays on");
+    })
+    .await;
+}

@@ -10,13 +10,15 @@ use std::{
 use lectern_domain::{
     Timestamp,
     account::Role,
+    captions::{CaptionKind, CaptionOrigin},
     course::{LessonType, PublishedStatus},
-    ids::{AssetId, CourseId, Kid, LessonId, PackageId, ProcessId, UserId},
+    ids::{AssetId, CaptionId, CourseId, Kid, LessonId, PackageId, ProcessId, UserId},
     job::JobKind,
     keys::{AssetSecret, KeyName, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
     source::{AudioTrack, SourceInfo},
+    stills::{PackageStills, SHEETS, Sheet},
     storage_key,
 };
 use lectern_license_server::{LicenseSettings, LicenseState, router};
@@ -24,6 +26,7 @@ use lectern_platform::{
     clock::{Clock as _, ManualClock, new_id, random_bytes},
     http::Caller,
     objects::{DiskObjects, SharedObjects},
+    seal::Seal,
     tokens::{AccessTokens, Keyring},
     vault::{MasterKeyVault, Vault as _},
 };
@@ -31,6 +34,8 @@ use lectern_store::{
     Db,
     accounts::{self, User},
     assets::NewAsset,
+    captions::{self, NewCaption},
+    chapters::{self, Chapter, Found},
     courses::{self, NewCourse, Price},
     enrollments,
     lessons::{self, NewLesson},
@@ -43,6 +48,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) const SEGMENT: usize = 1_000_000;
+/// What the poster says: nobody here looks at it.
+pub(crate) const POSTER: &[u8] = b"a picture of the lecture";
 
 /// Everything a test needs. The server ends with the test's runtime.
 pub(crate) struct World {
@@ -285,6 +292,7 @@ impl World {
                         seekable: true,
                         video: None,
                         audio: vec![audio],
+                        texts: Vec::new(),
                     };
                     let plan = plan(&source, &PlanSettings::default()).unwrap();
                     Completion::Probed { source: Box::new(source), plan: Box::new(plan) }
@@ -301,6 +309,7 @@ impl World {
                     self.write_package(lesson).await;
                     Completion::Packaged { renditions: Vec::new(), duration_ms: 8_000 }
                 }
+                JobKind::AddTexts => Completion::TextsAdded { package: lesson.package, base: lesson.package },
                 JobKind::CleanWork | JobKind::DeleteAsset => Completion::Removed,
             };
             pipeline::complete(db, &job, completion, now).await.unwrap();
@@ -324,6 +333,44 @@ impl World {
         for (file, bytes) in files {
             self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.unwrap();
         }
+        let seal = Seal::new(&lesson.secret.stills_key(lesson.package));
+        for name in [SHEETS.poster, SHEETS.storyboard] {
+            let key = storage_key::still(lesson.asset, lesson.package, name);
+            self.objects.put(&key, seal.seal(&key, POSTER).into()).await.unwrap();
+        }
+        let sheet = Sheet { columns: 10, width: 160, height: 90, count: 4 };
+        let stills = PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None };
+        let chapter = |start_ms, title: &str| Chapter { start_ms, title: title.into(), tile: None };
+        let found = Found { stills, chapters: vec![chapter(0, ""), chapter(4_000, "Lenses")] };
+        chapters::keep_found(&self.db, lesson.package, &found).await.unwrap();
+    }
+
+    /// Captions of a lesson, published as the packager would: the version's playlist names the segments of the first package.
+    pub(crate) async fn add_captions(&self, lesson: &Lecture) -> PackageId {
+        let new = NewCaption {
+            id: new_id(&self.clock, CaptionId::generate),
+            language: "en".into(),
+            label: "English".into(),
+            kind: CaptionKind::Captions,
+            origin: CaptionOrigin::Uploaded,
+            cues: 1,
+            webvtt: "WEBVTT\n".into(),
+        };
+        let (db, now) = (&self.db, self.now());
+        let mut tx = db.begin().await.unwrap();
+        captions::put(&mut tx, lesson.asset, &new, 9, now).await.unwrap();
+        tx.commit().await.unwrap();
+        let worker = new_id(&self.clock, ProcessId::generate);
+        let lease = time::Duration::minutes(1);
+        let job = lectern_store::testing::claim(db, worker, &[JobKind::AddTexts], now, lease).await.unwrap();
+        let job = job.expect("a job that adds the captions");
+        let package = PackageId::from_uuid(job.id.uuid());
+        let prefix = storage_key::package_prefix(lesson.asset, package);
+        let text = media_playlist(&format!("../{}/720p", lesson.package), lesson.video.kid);
+        self.objects.put(&format!("{prefix}720p.m3u8"), text.into()).await.unwrap();
+        let completion = Completion::TextsAdded { package, base: lesson.package };
+        pipeline::complete(db, &job, completion, now).await.unwrap();
+        package
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -352,6 +399,13 @@ impl World {
     pub(crate) async fn start(&self, lesson: &Lecture, user: UserId) -> Answer {
         let token = self.access_token(user).await;
         self.call(Method::POST, &format!("/api/v1/lessons/{}/playback", lesson.lesson), Some(&token)).await
+    }
+
+    /// A still by the access token alone.
+    pub(crate) async fn still(&self, lesson: &Lecture, user: UserId, file: &str) -> Answer {
+        let token = self.access_token(user).await;
+        let path = format!("/api/v1/lessons/{}/stills/{file}", lesson.lesson);
+        self.call(Method::GET, &path, Some(&token)).await
     }
 
     pub(crate) async fn play(&self, lesson: &Lecture, user: UserId) -> Playing {

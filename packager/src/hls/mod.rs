@@ -22,7 +22,7 @@ pub fn target_duration_s(durations_us: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 /// Text that may stand in a quoted string (RFC 8216bis, 4.2): no quotation mark, no control character.
-fn quotable(text: &str) -> String {
+pub(crate) fn quotable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '"' => '\'',

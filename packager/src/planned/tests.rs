@@ -34,6 +34,7 @@ fn planned() -> TranscodePlan {
             channels: 2,
             language: None,
         }],
+        texts: Vec::new(),
     };
     let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
     plan(&source, &settings).expect("a source that can be planned")

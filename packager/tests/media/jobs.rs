@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use lectern_domain::{
     account::Role,
     asset::AssetState,
+    captions::{self, CaptionKind, CaptionOrigin},
     failure::FailureCode,
-    ids::{AssetId, Kid, LessonId, PackageId, ProcessId, UserId},
+    ids::{AssetId, CaptionId, Kid, LessonId, PackageId, ProcessId, UserId},
     job::{JobKind, JobPayload},
     keys::{KeyName, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
@@ -25,6 +26,7 @@ use lectern_store::{
     Db,
     accounts::{self, User},
     assets::{self, Asset, NewAsset},
+    captions::{self as stored, NewCaption},
     jobs::{self, Job},
     packages::NewPackage,
     pipeline::{self, Completion, Taken},
@@ -72,6 +74,7 @@ impl Media {
                 channels: 2,
                 language: None,
             }],
+            texts: Vec::new(),
         };
         // Spans of a source in which nobody can seek are equal, and four times as long as wished.
         let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
@@ -178,6 +181,11 @@ impl Server {
 
     /// Runs the packager until the asset is ready or has failed.
     async fn package(&self) -> Asset {
+        self.package_until(|asset| asset.state.is_final()).await
+    }
+
+    /// Runs the packager until the asset is as wanted.
+    async fn package_until(&self, wanted: impl Fn(&Asset) -> bool) -> Asset {
         let workers = Workers::alone(self.db.clone(), Arc::new(SystemClock));
         let packager: Arc<dyn Handler> = Arc::new(PackagerJobs {
             db: self.db.clone(),
@@ -189,7 +197,7 @@ impl Server {
         let ended = async {
             loop {
                 let asset = assets::find(&self.db, self.asset).await.expect("asked").expect("stored");
-                if asset.state.is_final() {
+                if wanted(&asset) {
                     return asset;
                 }
                 let _ = tokio::time::timeout(Duration::from_secs(1), news.recv()).await;
@@ -227,6 +235,86 @@ async fn reports_as_planned_are_published() {
             assert_eq!(server.objects.list(&prefix).await.expect("listed").len(), 13);
             let work = server.objects.list(&storage_key::work_prefix(server.asset)).await.expect("listed");
             assert!(work.is_empty(), "nothing clear is left: {work:?}");
+        }
+    })
+    .await;
+}
+
+/// A player would begin here: every segment that the playlists lead to is there.
+async fn segments_behind(server: &Server, folder: &str) -> Vec<String> {
+    let text = async |name: &str| {
+        let key = format!("{folder}{name}");
+        let bytes =
+            server.objects.get(&key).await.expect("asked").unwrap_or_else(|| panic!("nothing at {key}"));
+        String::from_utf8(bytes.to_vec()).expect("text")
+    };
+    let uris = |text: &str| -> Vec<String> {
+        let attribute = |line: &str| Some(line.split_once("URI=\"")?.1.split_once('"')?.0.to_owned());
+        text.lines()
+            .filter_map(|line| if line.starts_with('#') { attribute(line) } else { Some(line.to_owned()) })
+            .filter(|uri| !uri.is_empty() && !uri.starts_with("/keys/"))
+            .collect()
+    };
+    let mut segments = Vec::new();
+    for playlist in uris(&text("multivariant.m3u8").await) {
+        for segment in uris(&text(&playlist).await) {
+            let key = match segment.strip_prefix("../") {
+                Some(elsewhere) => format!("{}{elsewhere}", storage_key::packages_prefix(server.asset)),
+                None => format!("{folder}{segment}"),
+            };
+            assert!(server.objects.size(&key).await.expect("asked").is_some(), "{playlist}: {key}");
+            segments.push(key);
+        }
+    }
+    segments
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_make_a_version_of_the_same_segments() {
+    let media = Arc::new(Media::new());
+    on_both_engines(move |db| {
+        let media = media.clone();
+        async move {
+            let server = Server::new(&db).await;
+            server.transcode(&media, |_, _| ()).await;
+            let ready = server.package().await;
+            let first = storage_key::package_prefix(server.asset, server.package);
+            let before = segments_behind(&server, &first).await;
+            let objects = server.objects.list(&first).await.expect("listed").len();
+
+            let secret = "What only learners read";
+            let cues = captions::read(format!("1\n00:00:01,000 --> 00:00:02,000\n{secret}\n").as_bytes());
+            let new = NewCaption {
+                id: new_id(&SystemClock, CaptionId::generate),
+                language: "en".into(),
+                label: "English".into(),
+                kind: CaptionKind::Captions,
+                origin: CaptionOrigin::Uploaded,
+                cues: 1,
+                webvtt: captions::webvtt(&cues.expect("captions")),
+            };
+            let mut tx = db.begin().await.expect("begun");
+            let kept = stored::put(&mut tx, server.asset, &new, 9, SystemClock.now()).await.expect("kept");
+            assert_eq!(kept, stored::Kept::New);
+            tx.commit().await.expect("committed");
+            let moved = server.package_until(|asset| asset.package != ready.package).await;
+            let version = moved.package.expect("a version");
+            assert_eq!((moved.state, &moved.renditions), (AssetState::Ready, &ready.renditions));
+
+            let prefix = storage_key::package_prefix(server.asset, version);
+            let mut after = segments_behind(&server, &prefix).await;
+            let text = format!("{prefix}{}/seg-00000.vtt", new.id);
+            assert!(after.contains(&text), "{after:?}");
+            after.retain(|key| *key != text);
+            assert_eq!(after, before, "the other segments are the same objects");
+            assert_eq!(
+                server.objects.list(&first).await.expect("listed").len(),
+                objects,
+                "and none was added"
+            );
+            let sealed = server.objects.get(&text).await.expect("asked").expect("there");
+            assert!(!String::from_utf8_lossy(&sealed).contains("WEBVTT"), "they are encrypted like the rest");
+            assert_eq!(sealed.len() % 16, 0);
         }
     })
     .await;

@@ -201,6 +201,10 @@ pub(crate) fn completion(job: &Job, spans: u64) -> Completion {
         JobPayload::Package { .. } => {
             Completion::Packaged { renditions: Vec::new(), duration_ms: spans * 4_000 }
         }
+        JobPayload::AddTexts { .. } => {
+            let id = || PackageId::generate(at(0), &rand::random());
+            Completion::TextsAdded { package: id(), base: id() }
+        }
         JobPayload::CleanWork { .. } | JobPayload::DeleteAsset { .. } => Completion::Removed,
     }
 }
@@ -238,5 +242,6 @@ fn source(spans: u64) -> SourceInfo {
             channels: 2,
             language: None,
         }],
+        texts: Vec::new(),
     }
 }

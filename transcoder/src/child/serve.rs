@@ -98,7 +98,15 @@ fn work(request: &Request, file: &SourceFile, progress: &mut dyn FnMut(f64)) -> 
                 .map(|output| Reply::Made { output })
         }
         Request::Audio { info, plan, folder, .. } => {
-            graph::transcode_audio(file, info, plan, folder, progress).map(|output| Reply::Made { output })
+            let output = graph::transcode_audio(file, info, plan, folder, progress)?;
+            // With the first sound, which reads the whole source as well.
+            if info.audio.first().is_some_and(|first| first.index == plan.track)
+                && let Err(error) = graph::extract_texts(file, info, folder)
+            {
+                // A lecture is worth as much without them.
+                eprintln!("the text tracks could not be read: {error}");
+            }
+            Ok(Reply::Made { output })
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn trust_range(decoder: &gst::Element, stream: &gst::Caps) {
     replace_caps(&sink, |structure| structure.remove_field("colorimetry"));
     replace_caps(&src, move |structure| {
         let found = structure.get::<&str>("colorimetry").ok().and_then(|found| found.parse().ok());
-        let full = [Some(told.clone()), found]
+        let full = [Some(told), found]
             .into_iter()
             .flatten()
             .any(|colours: VideoColorimetry| colours.range() == VideoColorRange::Range0_255);

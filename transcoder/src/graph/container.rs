@@ -87,16 +87,16 @@ pub(super) fn display_matrix(file: &SourceFile) -> std::io::Result<Option<[i16; 
     let length = file.size()?;
     let mut file = file.open()?;
     let file = &mut *file;
-    for index in children(file, 0, length, b"moov")? {
-        for track in children(file, index.0, index.1, b"trak")? {
+    for index in children(file, 0, length, *b"moov")? {
+        for track in children(file, index.0, index.1, *b"trak")? {
             let mut picture = false;
-            for media in children(file, track.0, track.1, b"mdia")? {
-                for handler in children(file, media.0, media.1, b"hdlr")? {
+            for media in children(file, track.0, track.1, *b"mdia")? {
+                for handler in children(file, media.0, media.1, *b"hdlr")? {
                     picture |= read_at::<12>(file, handler.0)?.is_some_and(|body| body[8..] == *b"vide");
                 }
             }
             let Some(header) =
-                children(file, track.0, track.1, b"tkhd")?.first().copied().filter(|_| picture)
+                children(file, track.0, track.1, *b"tkhd")?.first().copied().filter(|_| picture)
             else {
                 continue;
             };
@@ -116,7 +116,7 @@ fn children(
     file: &mut (impl Read + Seek + ?Sized),
     from: u64,
     to: u64,
-    wanted: &[u8; 4],
+    wanted: [u8; 4],
 ) -> std::io::Result<Vec<(u64, u64)>> {
     let (mut at, mut found) = (from, Vec::new());
     for _ in 0..MAX_CHILDREN {
@@ -130,7 +130,7 @@ fn children(
         if end < at + body {
             break;
         }
-        if header[4..] == *wanted {
+        if header[4..] == wanted {
             found.push((at + body, end));
         }
         at = end;

@@ -57,7 +57,7 @@ pub(super) fn kind_of(caps: &gst::CapsRef) -> Option<Kind> {
     }
 }
 
-/// Streams that a demuxer knows by their container's name only, and what their decoders call them: DNxHR in MOV.
+/// Streams that a demuxer knows by their container's name only, and what their decoders call them: `DNxHR` in MOV.
 const OTHER_NAMES: [(&str, &str); 1] = [("video/x-gst-fourcc-AVdh", "video/x-dnxhd")];
 
 /// What decoders call a stream, if it is something else.

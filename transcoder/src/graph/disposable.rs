@@ -1,12 +1,13 @@
 //! Packets that need not be decoded while a picture stands still.
 //!
 //! An encoder spends half of the frames of a still picture on non-reference pictures that say "as before". No other picture needs
-//! them, and decoding one costs as much as decoding any: a copy of the whole picture. What such a packet could hold beside its
-//! headers is bounded by its size.
+//! them, and decoding one costs as much as decoding any: a copy of the whole picture. What such a packet can hold beside its headers
+//! is bounded by its size, but it may say "as the next one": so it is left out only when the pictures that it can refer to say
+//! nothing new either.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use gstreamer as gst;
@@ -18,6 +19,10 @@ use super::{beat, entry::h264_units};
 const HEADERS: u64 = 24;
 /// Pixels of a picture for each byte that says nothing: CABAC codes some fifteen skipped macroblocks in one bit (ITU-T H.264 9.3.1.2).
 const PIXELS_PER_BYTE: u64 = 128 * 256;
+
+/// Reference pictures in a row that must have said nothing: a picture refers to the ones before and after it, and between them to
+/// one in the middle.
+const QUIET: u32 = 3;
 
 /// Whether packets are to be left out that hold nothing new. Shared with the streaming thread.
 #[derive(Debug, Clone, Default)]
@@ -32,30 +37,58 @@ impl Skim {
     pub(super) fn watch(&self, decoder: &gst::Element) {
         let Some(pad) = decoder.static_pad("sink") else { return };
         let on = Arc::clone(&self.0);
+        let quiet = AtomicU32::new(0);
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             if !on.load(Ordering::Relaxed) {
+                quiet.store(0, Ordering::Relaxed);
                 return gst::PadProbeReturn::Ok;
             }
-            if info.buffer().is_some_and(|buffer| is_empty(pad, buffer)) {
-                beat();
-                return gst::PadProbeReturn::Drop;
+            match info.buffer().map(|buffer| Says::of(pad, buffer)) {
+                Some(Says::Nothing) if quiet.load(Ordering::Relaxed) >= QUIET => {
+                    beat();
+                    return gst::PadProbeReturn::Drop;
+                }
+                Some(Says::NothingToOthers) => {
+                    quiet.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(Says::Nothing) => {}
+                _ => quiet.store(0, Ordering::Relaxed),
             }
             gst::PadProbeReturn::Ok
         });
     }
 }
 
-/// Whether a packet is an H.264 picture to which none refers and which has no room for anything but skipped macroblocks.
-fn is_empty(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let Some(caps) = pad.current_caps() else { return false };
-    let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
-        return false;
-    };
-    let side = |name: &str| structure.get::<i32>(name).map_or(0, |side| side.max(0) as u64);
-    if buffer.size() as u64 > HEADERS + side("width") * side("height") / PIXELS_PER_BYTE {
-        return false;
+/// What a packet can say, by its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// Something.
+    Something,
+    /// That a picture is as others, and no picture refers to it.
+    Nothing,
+    /// The same of a picture that others refer to.
+    NothingToOthers,
+}
+
+impl Says {
+    fn of(pad: &gst::Pad, buffer: &gst::BufferRef) -> Self {
+        let Some(caps) = pad.current_caps() else { return Self::Something };
+        let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
+            return Self::Something;
+        };
+        let side = |name: &str| structure.get::<i32>(name).map_or(0, |side| side.max(0) as u64);
+        let room = HEADERS + side("width") * side("height") / PIXELS_PER_BYTE;
+        // Reference pictures are decoded whatever they say: they may take a little more.
+        if buffer.size() as u64 > 2 * room {
+            return Self::Something;
+        }
+        let Ok(map) = buffer.map_readable() else { return Self::Something };
+        match is_disposable(h264_units(structure, &map)) {
+            true if buffer.size() as u64 <= room => Self::Nothing,
+            true => Self::Something,
+            false => Self::NothingToOthers,
+        }
     }
-    buffer.map_readable().is_ok_and(|map| is_disposable(h264_units(structure, &map)))
 }
 
 /// Whether no picture refers to this one: it has slices, and `nal_ref_idc` is 0 in all of them (ITU-T H.264 7.4.1).

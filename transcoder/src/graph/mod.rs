@@ -26,6 +26,8 @@ mod scale;
 mod shown;
 mod span;
 mod still;
+mod stills;
+mod texts;
 mod timeline;
 
 use std::{
@@ -42,6 +44,7 @@ pub(crate) use count::count;
 pub(crate) use file::SourceFile;
 pub(crate) use probe::probe;
 pub(crate) use span::transcode_span;
+pub(crate) use texts::extract_texts;
 
 /// Why media work ended without a result.
 #[derive(Debug, thiserror::Error)]

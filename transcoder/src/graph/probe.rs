@@ -7,9 +7,10 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use lectern_domain::{
+    captions::MOST_TEXTS,
     failure::FailureCode,
     plan::picture_is_acceptable,
-    source::{AudioTrack, Orientation, Ratio, SourceInfo, VideoTrack},
+    source::{AudioTrack, Orientation, Ratio, SourceInfo, TextTrack, VideoTrack},
 };
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     patience::Patience,
     samples,
     span::raw_video,
+    texts::text_track,
 };
 
 /// Video packets whose times are looked at, to tell a constant frame rate from a variable one.
@@ -118,6 +120,7 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         seekable,
         video,
         audio: decodable,
+        texts: parsed.texts,
     };
     // Only the plan's shape depends on it: a source that cannot be looked into is taken to move.
     let complexity = samples::look(file, &source).unwrap_or_default();
@@ -153,6 +156,7 @@ struct Parsed {
     length: Option<Length>,
     video: Option<FoundVideo>,
     audio: Vec<FoundAudio>,
+    texts: Vec<TextTrack>,
 }
 
 /// Demultiplexes and parses the beginning without decoding anything.
@@ -231,7 +235,7 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
         (_, Some(end)) => Some(Length::EndsAt(end)),
         (declared, None) => declared.map(Length::Declared),
     };
-    let (mut video, mut audio) = (None, Vec::new());
+    let (mut video, mut audio, mut texts) = (None, Vec::new(), Vec::new());
     for stream in &seen.streams {
         let Some(caps) = stream.pad.current_caps() else { continue };
         match stream.kind {
@@ -239,11 +243,15 @@ fn parse(file: &SourceFile) -> Result<Parsed, MediaFailure> {
                 video = Some(found_video(stream, caps, &container, ended));
             }
             Some(Kind::Audio) => audio.push(found_audio(stream, &caps, &container, audio.len() as u32)),
-            _ => {}
+            None => {
+                texts.extend(text_track(&caps, told(&stream.pad, language_of), told(&stream.pad, title_of)));
+            }
+            Some(Kind::Video) => {}
         }
     }
     drop(seen);
-    Ok(Parsed { container, length, video, audio })
+    texts.truncate(MOST_TEXTS);
+    Ok(Parsed { container, length, video, audio, texts })
 }
 
 /// A duration that says something, nanoseconds.
@@ -345,11 +353,7 @@ fn found_audio(stream: &Stream, caps: &gst::Caps, container: &str, index: u32) -
     let structure = caps.structure(0);
     let number =
         |field: &str| structure.and_then(|structure| structure.get::<i32>(field).ok()).unwrap_or(0).max(0);
-    let mut language = None;
-    each_tag(&stream.pad, |tags| {
-        let code = tags.get::<gst::tags::LanguageCode>().map(|code| code.get().to_owned());
-        language = code.filter(|code| code != "und").or(language.take());
-    });
+    let language = language_of(&stream.pad);
     let codec = structure.map(|structure| structure.name().to_string()).unwrap_or_default();
     let raw = codec == "audio/x-raw";
     FoundAudio {
@@ -363,6 +367,29 @@ fn found_audio(stream: &Stream, caps: &gst::Caps, container: &str, index: u32) -
         decodable: raw || decoder_for(caps).is_some(),
         start: stream.times.first().map_or(i64::MAX, |time| time.on(container)),
     }
+}
+
+/// What a text stream says of itself. The parser of SubStation Alpha keeps that to itself: it is asked for what it was told.
+fn told(pad: &gst::Pad, ask: fn(&gst::Pad) -> Option<String>) -> Option<String> {
+    let parser = || pad.downcast_ref::<gst::GhostPad>()?.target()?.parent_element()?.static_pad("sink");
+    ask(pad).or_else(|| ask(&parser()?))
+}
+
+fn language_of(pad: &gst::Pad) -> Option<String> {
+    let mut language = None;
+    each_tag(pad, |tags| {
+        let code = tags.get::<gst::tags::LanguageCode>().map(|code| code.get().to_owned());
+        language = code.filter(|code| code != "und").or(language.take());
+    });
+    language
+}
+
+fn title_of(pad: &gst::Pad) -> Option<String> {
+    let mut title = None;
+    each_tag(pad, |tags| {
+        title = tags.get::<gst::tags::Title>().map(|text| text.get().to_owned()).or(title.take());
+    });
+    title
 }
 
 fn each_tag(pad: &gst::Pad, mut visit: impl FnMut(&gst::TagListRef)) {

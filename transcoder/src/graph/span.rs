@@ -25,6 +25,7 @@ use super::{
     ladder::{COLORIMETRY, Settings},
     runs::Runs,
     shown::Shown,
+    stills::Stills,
     timeline,
 };
 
@@ -63,6 +64,8 @@ pub(crate) fn transcode_span(
     };
     let mut runs = Runs::new(settings, !track.is_calm());
 
+    let mut stills =
+        Stills::new(folder, span.start_ns / 1_000_000, source.duration_ns.unwrap_or(until) / 1_000_000)?;
     let mut cadence = Cadence::new(plan, scale);
     let mut shown = Shown::default();
     // Tick of the last frame of the span, and the tick distance before it.
@@ -83,6 +86,7 @@ pub(crate) fn transcode_span(
             let ticks = ticks.max(0);
             // On request everything counts as moving.
             let changed = if plan.keep_all_frames { 1.0 } else { shown.changed(&sample)? };
+            stills.see(&sample, timeline::to_ns(ticks as u64, scale) / 1_000_000, changed == 0.0);
             let kept = cadence.take(ticks, changed);
             runs.take(&sample, ticks as u64, changed, kept)?;
             if kept.is_some() {
@@ -109,6 +113,7 @@ pub(crate) fn transcode_span(
         .unwrap_or_else(|| end_of_source(last, step, frame_ticks(track, scale), source.duration_ns, scale));
     let tracks = runs.finish(end as u64)?;
     agree(&tracks)?;
+    stills.finish(folder)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks })
 }

@@ -6,7 +6,10 @@ import { networkError, problemFrom } from './problem';
 const BASE = '/api/v1';
 
 export interface RequestOptions {
+  /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is. */
+  file?: Blob;
   headers?: Record<string, string>;
   /** Sent instead of the access token. */
   bearer?: string;
@@ -46,6 +49,7 @@ async function attempt(method: string, url: string, options: RequestOptions, tok
     headers['Content-Type'] = 'application/json';
     init.body = JSON.stringify(options.body);
   }
+  if (options.file !== undefined) init.body = options.file;
   try {
     return await fetch(url, init);
   } catch (error) {

@@ -2,6 +2,8 @@
 
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { getAsset } from './assets';
+import { listCaptions } from './captions';
+import { listChapters } from './chapters';
 import { getCourse, getLesson, listCourses, listLessons } from './courses';
 import { listProgress } from './progress';
 
@@ -35,6 +37,12 @@ export const lessonQuery = (id: string) =>
 
 export const assetQuery = (id: string) =>
   queryOptions({ queryKey: ['asset', id], queryFn: ({ signal }) => getAsset(id, signal) });
+
+export const captionsQuery = (assetId: string) =>
+  queryOptions({ queryKey: ['captions', assetId], queryFn: ({ signal }) => listCaptions(assetId, signal) });
+
+export const chaptersQuery = (assetId: string) =>
+  queryOptions({ queryKey: ['chapters', assetId], queryFn: ({ signal }) => listChapters(assetId, signal) });
 
 export const progressQuery = (userId: string) =>
   queryOptions({

@@ -126,12 +126,47 @@ export interface Asset {
   updated_at: string;
 }
 
+export interface Caption {
+  /** BCP 47. */
+  language: string;
+  label: string;
+  kind: 'captions' | 'subtitles';
+  origin: 'uploaded' | 'source';
+  cues: number;
+  created_at: string;
+}
+
+export interface CaptionList {
+  items: Caption[];
+  /** Whether players get exactly these. */
+  published: boolean;
+}
+
+/** Size of the picture that the stills are parts of, pixels. */
+export interface ChapterSheet {
+  width: number;
+  height: number;
+}
+
+export interface Chapter {
+  start_ms: number;
+  title: string;
+  still: { x: number; y: number; width: number; height: number } | null;
+}
+
+export interface ChaptersAnswer {
+  items: Chapter[];
+  sheet: ChapterSheet | null;
+}
+
 export interface PlaybackAnswer {
   session_id: string;
   token: string;
   expires_at: string;
   hls_url: string;
   hls_native_url: string;
+  storyboard_url: string | null;
+  chapters_url: string | null;
   heartbeat_url: string;
   position_ms: number;
 }

@@ -76,6 +76,8 @@ export function LessonPage() {
               key={lessonId}
               lessonId={lessonId}
               courseId={courseId}
+              assetId={lesson.data.asset?.id ?? ''}
+              mayOpen={mayOpen}
               title={lesson.data.title}
               durationMs={durationMs}
               storedMs={mark?.position_ms ?? 0}

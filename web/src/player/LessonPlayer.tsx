@@ -1,15 +1,18 @@
 // The player of one lesson: the start screen, the playing, and what stands there when playing is refused.
 
-import { useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
 import { beginPlayback } from '../api/playback';
 import { ApiError } from '../api/problem';
+import { chaptersQuery } from '../api/queries';
 import type { PlaybackAnswer } from '../api/types';
+import { ChapterList } from './ChapterList';
 import { NoticeScreen } from './NoticeScreen';
 import './player.css';
 import { resumeAt } from './progressReporter';
 import { heals, noticeFor, type Notice } from './refusal';
 import { StartScreen } from './StartScreen';
+import { useStill } from './useStill';
 
 // hls.js and the controls are most of the application's bytes: loaded beside the start screen, not before it.
 const loadStage = () => import('./PlayerStage');
@@ -24,6 +27,9 @@ type Phase =
 interface LessonPlayerProps {
   lessonId: string;
   courseId: string;
+  assetId: string;
+  /** Whether the viewer may play, as far as the page knows: stills are for them alone. */
+  mayOpen: boolean;
   title: string;
   durationMs: number;
   storedMs: number;
@@ -35,10 +41,15 @@ interface LessonPlayerProps {
 const HEAL_PAUSE_MS = 60_000;
 
 export function LessonPlayer(props: LessonPlayerProps) {
-  const { lessonId, courseId, title, durationMs, storedMs, completed, audioOnly } = props;
+  const { lessonId, courseId, assetId, mayOpen, title, durationMs, storedMs, completed, audioOnly } = props;
   const [phase, setPhase] = useState<Phase>({ kind: 'idle' });
   const healedAt = useRef(-HEAL_PAUSE_MS);
   const queries = useQueryClient();
+  const found = useQuery({ ...chaptersQuery(assetId), enabled: mayOpen && assetId !== '', retry: false });
+  const chapters = found.data?.items ?? [];
+  const sheet = found.data?.sheet ?? null;
+  const posterUrl = useStill(lessonId, 'poster.jpg', mayOpen && !audioOnly && phase.kind !== 'playing');
+  const sheetUrl = useStill(lessonId, 'chapters.jpg', mayOpen && sheet !== null);
 
   useEffect(() => void loadStage().catch(() => undefined), []);
 
@@ -81,10 +92,14 @@ export function LessonPlayer(props: LessonPlayerProps) {
       {(phase.kind === 'idle' || phase.kind === 'starting') && (
         <StartScreen
           courseId={courseId}
+          posterUrl={posterUrl}
           resumeMs={resumeAt(storedMs, durationMs)}
           starting={phase.kind === 'starting'}
           onStart={() => start(null)}
         />
+      )}
+      {(phase.kind === 'idle' || phase.kind === 'starting') && (
+        <ChapterList chapters={chapters} sheet={sheet} sheetUrl={sheetUrl} nowMs={null} onChoose={start} />
       )}
       {phase.kind === 'playing' && (
         <Suspense fallback={<StartScreen courseId={courseId} resumeMs={0} starting onStart={() => undefined} />}>
@@ -97,6 +112,9 @@ export function LessonPlayer(props: LessonPlayerProps) {
             courseId={courseId}
             audioOnly={audioOnly}
             completed={completed}
+            chapters={chapters}
+            sheet={sheet}
+            sheetUrl={sheetUrl}
             onStopped={onStopped}
             onProgress={onProgress}
           />

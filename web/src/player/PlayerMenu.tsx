@@ -12,13 +12,15 @@ interface PlayerMenuProps<V> {
   name: string;
   /** Shown on the button. */
   shown: string;
+  /** What is said in its place: for a button that shows a sign. */
+  spoken?: string;
   choices: MenuChoice<V>[];
   chosen: V;
   onChoose: (value: V) => void;
   testId: string;
 }
 
-export function PlayerMenu<V extends number>({ name, shown, choices, chosen, onChoose, testId }: PlayerMenuProps<V>) {
+export function PlayerMenu<V extends number>({ name, shown, spoken = shown, choices, chosen, onChoose, testId }: PlayerMenuProps<V>) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -64,7 +66,7 @@ export function PlayerMenu<V extends number>({ name, shown, choices, chosen, onC
         aria-haspopup="menu"
         aria-expanded={open}
         aria-controls={id}
-        aria-label={`${name}: ${shown}`}
+        aria-label={`${name}: ${spoken}`}
         data-testid={testId}
         onClick={() => setOpen(!open)}
       >

@@ -2,15 +2,17 @@
 
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { ApiError } from '../api/problem';
-import type { PlaybackAnswer } from '../api/types';
+import type { Chapter, ChapterSheet, PlaybackAnswer } from '../api/types';
 import { CourseCover } from '../ui/CourseCover';
 import { Icon } from '../ui/Icon';
+import { ChapterList } from './ChapterList';
 import './mediaElements';
 import { PlayerMenu } from './PlayerMenu';
 import { readPreferences, writePreferences } from './preferences';
 import { qualityChoices } from './quality';
 import { ShortcutList } from './ShortcutList';
 import { SPEEDS, speedStep } from './shortcuts';
+import { trackChoices } from './tracks';
 import { TroubleBanner } from './TroubleBanner';
 import { usePlayback } from './usePlayback';
 import { useProgressReports } from './useProgressReports';
@@ -24,12 +26,15 @@ interface PlayerStageProps {
   courseId: string;
   audioOnly: boolean;
   completed: boolean;
+  chapters: Chapter[];
+  sheet: ChapterSheet | null;
+  sheetUrl: string | null;
   /** Playing ended: refused, or (null) failed for no known reason. */
   onStopped: (error: ApiError | null, positionMs: number, wasPlaying: boolean) => void;
   onProgress: () => void;
 }
 
-export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, audioOnly, completed, onStopped, onProgress }: PlayerStageProps) {
+export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, audioOnly, completed, chapters, sheet, sheetUrl, onStopped, onProgress }: PlayerStageProps) {
   const video = useRef<HTMLVideoElement>(null);
   const controller = useRef<HTMLElement>(null);
   const [speed, setSpeed] = useState(() => readPreferences().speed);
@@ -37,7 +42,8 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
 
   // Before the engine's effect: the last report must go out while the element still knows its position.
   useProgressReports({ video, lessonId, completed, onProgress });
-  const { levels, level, chosen, choose, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
+  const [nowMs, setNowMs] = useState(startMs);
+  const { levels, level, chosen, choose, texts, text, chooseText, sounds, heard, chooseSound, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
   const onlySound = audioOnly || sound;
 
   useEffect(() => {
@@ -51,12 +57,24 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
   // Whoever pressed the start button goes on with the keyboard here.
   useEffect(() => controller.current?.focus({ preventScroll: true }), []);
 
+  const seek = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // Media Chrome's picture over the time line has no text of its own: the time beside it says where it is.
+    const preview = seek.current?.shadowRoot?.querySelector('media-preview-thumbnail');
+    preview?.shadowRoot?.querySelector('img')?.setAttribute('alt', '');
+  }, []);
+
   const chooseSpeed = useCallback((next: number) => {
     setSpeed(next);
     writePreferences({ speed: next });
   }, []);
   const onSpeedStep = useCallback((steps: 1 | -1) => chooseSpeed(speedStep(video.current?.playbackRate ?? 1, steps)), [chooseSpeed]);
-  useShortcuts(shortcuts, { video, controller, onSpeedStep });
+  const lastText = useRef(0);
+  if (text >= 0) lastText.current = text;
+  const onCaptions = useCallback(() => {
+    if (texts.length > 0) chooseText(text >= 0 ? -1 : Math.min(lastText.current, texts.length - 1));
+  }, [texts, text, chooseText]);
+  useShortcuts(shortcuts, { video, controller, onSpeedStep, onCaptions });
 
   const choices = qualityChoices(levels);
   const current = choices.find((choice) => choice.level === level)?.label;
@@ -78,7 +96,17 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         autohide="3"
         tabIndex={-1}
       >
-        <video ref={video} slot="media" playsInline preload="auto" data-testid="video" />
+        <video
+          ref={video}
+          slot="media"
+          playsInline
+          preload="auto"
+          data-testid="video"
+          onTimeUpdate={(event) => setNowMs(Math.floor(event.currentTarget.currentTime) * 1000)}
+        >
+          {answer.storyboard_url && <track kind="metadata" label="thumbnails" src={answer.storyboard_url} default />}
+          {answer.chapters_url && <track kind="chapters" label="Chapters" src={answer.chapters_url} default />}
+        </video>
         {trouble && (
           <div slot="top-chrome" className="stage-top" {...{ noautohide: '' }}>
             <TroubleBanner trouble={trouble} onRetry={retryNow} />
@@ -86,7 +114,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         )}
         {!onlySound && <media-loading-indicator slot="centered-chrome" noautohide="" />}
         <media-control-bar class="stage-range">
-          <media-time-range data-testid="seek" />
+          <media-time-range ref={seek} data-testid="seek" />
         </media-control-bar>
         <media-control-bar class="stage-buttons">
           <media-play-button notooltip="" data-testid="play" />
@@ -96,7 +124,27 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
           <media-volume-range class="wide-only" />
           <media-time-display showduration="" notoggle="" data-testid="time" />
           <span className="stage-space" />
-          <media-captions-button notooltip="" />
+          {texts.length > 0 && (
+            <PlayerMenu
+              name="CC captions"
+              shown="CC"
+              spoken={text >= 0 ? (trackChoices(texts)[text]?.label ?? 'on') : 'off'}
+              choices={[{ value: -1, label: 'Off' }, ...trackChoices(texts)]}
+              chosen={text}
+              onChoose={chooseText}
+              testId="captions"
+            />
+          )}
+          {sounds.length > 1 && (
+            <PlayerMenu
+              name="Sound"
+              shown={trackChoices(sounds)[heard]?.label ?? 'Sound'}
+              choices={trackChoices(sounds)}
+              chosen={heard}
+              onChoose={chooseSound}
+              testId="sound"
+            />
+          )}
           <PlayerMenu
             name="Speed"
             shown={`${speed}×`}
@@ -118,6 +166,18 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
           {!onlySound && <media-fullscreen-button notooltip="" data-testid="fullscreen" />}
         </media-control-bar>
       </media-controller>
+      <ChapterList
+        chapters={chapters}
+        sheet={sheet}
+        sheetUrl={sheetUrl}
+        nowMs={nowMs}
+        onChoose={(ms) => {
+          const element = video.current;
+          if (!element) return;
+          element.currentTime = ms / 1000;
+          void element.play().catch(() => undefined);
+        }}
+      />
       <ShortcutList
         enabled={shortcuts}
         onChange={(enabled) => {

@@ -6,17 +6,19 @@ import { Icon } from '../ui/Icon';
 
 interface StartScreenProps {
   courseId: string;
+  /** A picture of the lecture, if there is one. */
+  posterUrl?: string | null;
   /** Where it will go on. */
   resumeMs: number;
   starting: boolean;
   onStart: () => void;
 }
 
-export function StartScreen({ courseId, resumeMs, starting, onStart }: StartScreenProps) {
+export function StartScreen({ courseId, posterUrl, resumeMs, starting, onStart }: StartScreenProps) {
   const label = resumeMs > 0 ? `Resume at ${clock(resumeMs)}` : 'Play lesson';
   return (
     <div className="player-start">
-      <CourseCover id={courseId} />
+      {posterUrl ? <img className="player-poster" src={posterUrl} alt="" data-testid="poster" /> : <CourseCover id={courseId} />}
       <button type="button" className="player-start-button" disabled={starting} onClick={onStart} data-testid="player-start">
         <Icon name="play" size={26} />
         {starting ? 'Starting…' : label}

@@ -3,11 +3,20 @@
 import type { ApiError } from '../api/problem';
 import type { PlaybackAnswer } from '../api/types';
 import type { QualityLevel } from './quality';
+import type { Track } from './tracks';
 
 export interface EngineEvents {
   onLevels(levels: QualityLevel[]): void;
   /** The level now shown. */
   onLevel(level: number): void;
+  /** Captions and subtitles that can be shown. */
+  onTexts(texts: Track[]): void;
+  /** The one that is shown; -1 for none. */
+  onText(text: number): void;
+  /** Sound in several languages. */
+  onSounds(sounds: Track[]): void;
+  /** The one that is heard. */
+  onSound(sound: number): void;
   /** Sound without picture. */
   onAudioOnly(): void;
   /** A key was refused; the engine has stopped. */
@@ -34,6 +43,9 @@ export interface EngineOptions {
 export interface Engine {
   /** -1 for automatic. */
   setLevel(level: number): void;
+  /** -1 for none. */
+  setText(text: number): void;
+  setSound(sound: number): void;
   /** Tries a lost connection again at once. */
   retryNow(): void;
   destroy(): void;

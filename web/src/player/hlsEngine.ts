@@ -45,6 +45,7 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   });
 
   let over = false;
+  let wantedText = -1;
   let parsed = false;
   let attempts = 0;
   let recoveries = 0;
@@ -108,6 +109,18 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
     if (!data.video) events.onAudioOnly();
     events.onLevels(data.levels.map(({ width, height, bitrate }) => ({ width, height, bitrate })));
   });
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_name, data) => {
+    events.onTexts(data.subtitleTracks.map(({ name, lang }) => ({ name, language: lang })));
+  });
+  // hls.js follows whatever turns a text track on, and that need not be a person: only what was asked for is shown.
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, (_name, data) => {
+    if (data.id === wantedText) events.onText(data.id);
+    else if (!over) queueMicrotask(() => (hls.subtitleTrack = wantedText));
+  });
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_name, data) => {
+    events.onSounds(data.audioTracks.map(({ name, lang }) => ({ name, language: lang })));
+  });
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_name, data) => events.onSound(data.id));
   hls.on(Hls.Events.LEVEL_SWITCHED, (_name, data) => events.onLevel(data.level));
   hls.on(Hls.Events.FRAG_BUFFERED, calm);
   hls.on(Hls.Events.ERROR, onError);
@@ -119,6 +132,13 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   return {
     setLevel: (level) => {
       hls.nextLevel = level;
+    },
+    setText: (text) => {
+      wantedText = text;
+      hls.subtitleTrack = text;
+    },
+    setSound: (sound) => {
+      hls.audioTrack = sound;
     },
     retryNow,
     destroy() {

@@ -9,7 +9,6 @@ import 'media-chrome/media-time-range';
 import 'media-chrome/media-time-display';
 import 'media-chrome/media-seek-backward-button';
 import 'media-chrome/media-seek-forward-button';
-import 'media-chrome/media-captions-button';
 import 'media-chrome/media-fullscreen-button';
 import 'media-chrome/media-loading-indicator';
 import type { HTMLAttributes, RefAttributes } from 'react';
@@ -29,7 +28,6 @@ declare module 'react' {
       'media-time-display': MediaElement;
       'media-seek-backward-button': MediaElement;
       'media-seek-forward-button': MediaElement;
-      'media-captions-button': MediaElement;
       'media-fullscreen-button': MediaElement;
       'media-loading-indicator': MediaElement;
     }

@@ -10,6 +10,8 @@ const answer: PlaybackAnswer = {
   expires_at: at(120_000),
   hls_url: '/media/a/b/main.m3u8',
   hls_native_url: '/playback/t0/main.m3u8',
+  storyboard_url: null,
+  chapters_url: null,
   heartbeat_url: '/api/v1/playback/ses_1/heartbeat',
   position_ms: 0,
 };

@@ -6,8 +6,10 @@ import { ApiError } from '../api/problem';
 import type { PlaybackAnswer } from '../api/types';
 import type { Engine, Trouble } from './engine';
 import { PlaybackSession } from './playbackSession';
+import { readPreferences, writePreferences } from './preferences';
 import type { QualityLevel } from './quality';
 import { startEngine } from './startEngine';
+import { trackFor, type Track } from './tracks';
 
 interface PlaybackNeeds {
   video: RefObject<HTMLVideoElement | null>;
@@ -24,6 +26,14 @@ interface PlaybackView {
   /** The level chosen; -1 for automatic. */
   chosen: number;
   choose: (level: number) => void;
+  texts: Track[];
+  /** The captions that are shown; -1 for none. */
+  text: number;
+  chooseText: (text: number) => void;
+  sounds: Track[];
+  /** The sound that is heard. */
+  heard: number;
+  chooseSound: (sound: number) => void;
   /** Sound without picture, as the presentation says. */
   sound: boolean;
   trouble: Trouble | null;
@@ -34,6 +44,10 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
   const [levels, setLevels] = useState<QualityLevel[]>([]);
   const [level, setLevel] = useState(-1);
   const [chosen, setChosen] = useState(-1);
+  const [texts, setTexts] = useState<Track[]>([]);
+  const [text, setText] = useState(-1);
+  const [sounds, setSounds] = useState<Track[]>([]);
+  const [heard, setHeard] = useState(-1);
   const [sound, setSound] = useState(false);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const engine = useRef<Engine | null>(null);
@@ -74,6 +88,19 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
         events: {
           onLevels: setLevels,
           onLevel: setLevel,
+          onTexts: (found) => {
+            setTexts(found);
+            const wanted = trackFor(found, readPreferences().captions);
+            // After the engine has made its own choice, which goes by the browser's language: nobody asked for captions.
+            queueMicrotask(() => engine.current?.setText(wanted));
+          },
+          onText: setText,
+          onSounds: (found) => {
+            setSounds(found);
+            const wanted = trackFor(found, readPreferences().sound);
+            if (wanted >= 0) queueMicrotask(() => engine.current?.setSound(wanted));
+          },
+          onSound: setHeard,
           onAudioOnly: () => setSound(true),
           onRefused: stop,
           onTrouble: setTrouble,
@@ -118,6 +145,18 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
     choose: (next) => {
       setChosen(next);
       engine.current?.setLevel(next);
+    },
+    texts,
+    text,
+    chooseText: (next) => {
+      engine.current?.setText(next);
+      writePreferences({ captions: texts[next]?.language ?? null });
+    },
+    sounds,
+    heard,
+    chooseSound: (next) => {
+      engine.current?.setSound(next);
+      writePreferences({ sound: sounds[next]?.language ?? null });
     },
     sound,
     trouble,

@@ -7,9 +7,10 @@ interface Player {
   video: RefObject<HTMLVideoElement | null>;
   controller: RefObject<HTMLElement | null>;
   onSpeedStep: (steps: 1 | -1) => void;
+  onCaptions: () => void;
 }
 
-export function useShortcuts(enabled: boolean, { video, controller, onSpeedStep }: Player): void {
+export function useShortcuts(enabled: boolean, { video, controller, onSpeedStep, onCaptions }: Player): void {
   useEffect(() => {
     if (!enabled) return;
     const onKeyDown = (event: KeyboardEvent) => {
@@ -38,7 +39,7 @@ export function useShortcuts(enabled: boolean, { video, controller, onSpeedStep 
           element.muted = !element.muted;
           break;
         case 'captions':
-          toggleCaptions(element);
+          onCaptions();
           break;
         case 'speed':
           onSpeedStep(shortcut.steps);
@@ -50,12 +51,5 @@ export function useShortcuts(enabled: boolean, { video, controller, onSpeedStep 
     };
     document.addEventListener('keydown', onKeyDown);
     return () => document.removeEventListener('keydown', onKeyDown);
-  }, [enabled, video, controller, onSpeedStep]);
-}
-
-function toggleCaptions(video: HTMLVideoElement): void {
-  const tracks = Array.from(video.textTracks).filter((track) => track.kind === 'subtitles' || track.kind === 'captions');
-  const shown = tracks.find((track) => track.mode === 'showing');
-  if (shown) shown.mode = 'disabled';
-  else if (tracks[0]) tracks[0].mode = 'showing';
+  }, [enabled, video, controller, onSpeedStep, onCaptions]);
 }

@@ -16,6 +16,8 @@ import { Page } from '../ui/Page';
 import { PageSkeleton } from '../ui/Skeleton';
 import { useTask } from '../ui/useTask';
 import { LessonMedia } from '../upload/LessonMedia';
+import { CaptionsEditor } from './CaptionsEditor';
+import { ChaptersEditor } from './ChaptersEditor';
 import { LessonForm } from './LessonForm';
 import { StatusBadge } from './StatusBadge';
 
@@ -102,6 +104,23 @@ function EditLesson() {
             <div className="panel">
               <LessonMedia lesson={value} />
             </div>
+            {value.asset && value.asset.state !== 'failed' && value.asset.state !== 'deleted' && (
+              <>
+                <h2>Captions</h2>
+                <CaptionsEditor key={value.asset.id} assetId={value.asset.id} ready={value.asset.state === 'ready'} />
+              </>
+            )}
+            {value.asset && isPlayable(value.asset.state) && (
+              <>
+                <h2>Chapters</h2>
+                <ChaptersEditor
+                  key={value.asset.id}
+                  assetId={value.asset.id}
+                  lessonId={lessonId}
+                  durationMs={value.asset.duration_ms ?? 0}
+                />
+              </>
+            )}
           </section>
         )}
         <section aria-labelledby="words">
