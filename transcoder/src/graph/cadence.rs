@@ -9,9 +9,11 @@ use lectern_domain::plan::VideoPlan;
 
 use super::timeline;
 
-/// How long a picture stands before it counts as still, milliseconds: longer than any cadence of film or animation repeats one
-/// (animation on fours is a sixth of a second).
+/// How long a picture of slides stands before it counts as still, milliseconds: longer than any cadence of animation repeats one (on
+/// fours that is a sixth of a second).
 const SETTLED_MS: i64 = 200;
+/// The same of film, whose black and titles are nothing to save on.
+const FILM_SETTLED_MS: i64 = 500;
 /// Longest time from one kept frame to the next, milliseconds. Players and encoders do not expect more.
 const LONGEST_SAMPLE_MS: i64 = 1_000;
 /// Longest segment while little moves, milliseconds.
@@ -33,6 +35,7 @@ pub(super) struct Kept {
 pub(super) struct Cadence<'a> {
     plan: &'a VideoPlan,
     scale: u32,
+    settled: i64,
     now: Option<Now>,
 }
 
@@ -51,8 +54,10 @@ struct Now {
 }
 
 impl<'a> Cadence<'a> {
-    pub(super) fn new(plan: &'a VideoPlan, scale: u32) -> Self {
-        Self { plan, scale, now: None }
+    /// For frames in ticks of a `scale`-th of a second; `film` as samples of the source say.
+    pub(super) fn new(plan: &'a VideoPlan, scale: u32, film: bool) -> Self {
+        let settled = if film { FILM_SETTLED_MS } else { SETTLED_MS };
+        Self { plan, scale, settled: settled * i64::from(scale) / 1_000, now: None }
     }
 
     fn ticks(&self, ms: i64) -> i64 {
@@ -61,14 +66,14 @@ impl<'a> Cadence<'a> {
 
     /// Whether nothing has changed for a while, up to the last frame.
     pub(super) fn is_still(&self) -> bool {
-        self.now.is_some_and(|now| now.frame - now.changed >= self.ticks(SETTLED_MS))
+        self.now.is_some_and(|now| now.frame - now.changed >= self.settled)
     }
 
     /// Takes a frame at a tick after the last one. `changed` is the share of the picture that differs from the last kept one.
     /// None: it is not encoded.
     pub(super) fn take(&mut self, ticks: i64, changed: f64) -> Option<Kept> {
         let cell = timeline::segment_at(self.plan, ticks, self.scale);
-        let (was_still, settled) = (self.is_still(), self.ticks(SETTLED_MS));
+        let (was_still, settled) = (self.is_still(), self.settled);
         let longest = (self.ticks(LONGEST_SEGMENT_MS), self.ticks(LONGEST_SAMPLE_MS));
         let Some(now) = &mut self.now else {
             let segment = (cell, ticks);
@@ -160,7 +165,7 @@ mod tests {
 
     /// What is kept of a minute at 30 frames a second, as `(frame, segment that it begins)`.
     fn kept(plan: &VideoPlan, repeats: impl Fn(i64) -> bool) -> Vec<(i64, Option<u32>)> {
-        let mut cadence = Cadence::new(plan, SCALE);
+        let mut cadence = Cadence::new(plan, SCALE, false);
         (0..1_800)
             .filter_map(|frame| {
                 Some((frame, cadence.take(frame * 3_000, if repeats(frame) { 0.0 } else { 0.5 })?.starts))
@@ -222,7 +227,7 @@ mod tests {
     fn what_moves_on_a_slide_makes_no_segments() {
         let plan = plan(60);
         let run = |change: &dyn Fn(i64) -> f64| {
-            let mut cadence = Cadence::new(&plan, SCALE);
+            let mut cadence = Cadence::new(&plan, SCALE, false);
             let kept = (0..1_800)
                 .filter_map(|frame| Some((frame, cadence.take(frame * 3_000, change(frame))?.starts)));
             kept.collect::<Vec<_>>()

@@ -97,7 +97,9 @@ impl Scaler {
 
 impl Plans {
     fn new(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Result<Self, MediaFailure> {
-        let mut scaler = pic_scale::Scaler::new(ResamplingFunction::CatmullRom);
+        // Sharper than the cubic that others scale with: it takes more bits at the same CRF, and shown at full size the picture
+        // is closer to the source than those bits would buy otherwise.
+        let mut scaler = pic_scale::Scaler::new(ResamplingFunction::Lanczos3);
         // The encoders have the other cores.
         scaler.set_threading_policy(ThreadingPolicy::Single);
         let size = |info: &gst_video::VideoInfo, plane: u8| {

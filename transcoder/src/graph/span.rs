@@ -62,11 +62,12 @@ pub(crate) fn transcode_span(
         timescale: scale,
         folder,
     };
-    let mut runs = Runs::new(settings, !track.is_calm());
+    let film = !track.is_calm();
+    let mut runs = Runs::new(settings, film);
 
     let mut stills =
         Stills::new(folder, span.start_ns / 1_000_000, source.duration_ns.unwrap_or(until) / 1_000_000)?;
-    let mut cadence = Cadence::new(plan, scale);
+    let mut cadence = Cadence::new(plan, scale, film);
     let mut shown = Shown::default();
     // Tick of the last frame of the span, and the tick distance before it.
     let mut last: Option<i64> = None;
