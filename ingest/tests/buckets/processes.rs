@@ -217,7 +217,7 @@ async fn a_completion_whose_answer_was_lost_is_found_out() {
             let (one, two) =
                 tokio::join!(house.owner("HEAD", &path, &[], b""), other.owner("HEAD", &path, &[], b""));
             assert!(
-                [one.status, two.status].iter().all(|status| matches!(status, 200 | 423)),
+                [one.status, two.status].iter().all(|status| *status == 200 || (!by_sweep && *status == 423)),
                 "{one:?} {two:?}"
             );
             assert_eq!((house.offset(&path).await, other.offset(&path).await), (9, 9));
