@@ -43,16 +43,12 @@ impl Skim {
                 quiet.store(0, Ordering::Relaxed);
                 return gst::PadProbeReturn::Ok;
             }
-            match info.buffer().map(|buffer| Says::of(pad, buffer)) {
-                Some(Says::Nothing) if quiet.load(Ordering::Relaxed) >= QUIET => {
-                    beat();
-                    return gst::PadProbeReturn::Drop;
-                }
-                Some(Says::NothingToOthers) => {
-                    quiet.fetch_add(1, Ordering::Relaxed);
-                }
-                Some(Says::Nothing) => {}
-                _ => quiet.store(0, Ordering::Relaxed),
+            let says = info.buffer().map_or(Says::Something, |buffer| Says::of(pad, buffer));
+            let (left_out, now) = says.after(quiet.load(Ordering::Relaxed));
+            quiet.store(now, Ordering::Relaxed);
+            if left_out {
+                beat();
+                return gst::PadProbeReturn::Drop;
             }
             gst::PadProbeReturn::Ok
         });
@@ -71,6 +67,15 @@ enum Says {
 }
 
 impl Says {
+    /// Whether a packet is left out after so many quiet reference pictures in a row, and how many those are then.
+    const fn after(self, quiet: u32) -> (bool, u32) {
+        match self {
+            Self::Something => (false, 0),
+            Self::Nothing => (quiet >= QUIET, quiet),
+            Self::NothingToOthers => (false, quiet.saturating_add(1)),
+        }
+    }
+
     fn of(pad: &gst::Pad, buffer: &gst::BufferRef) -> Self {
         let Some(caps) = pad.current_caps() else { return Self::Something };
         let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
@@ -104,7 +109,34 @@ fn is_disposable(mut headers: impl Iterator<Item = u8>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_disposable;
+    use super::{
+        Says::{self, Nothing, NothingToOthers, Something},
+        is_disposable,
+    };
+
+    fn left_out(packets: &[Says]) -> Vec<bool> {
+        let mut quiet = 0;
+        let decide = |says: &Says| {
+            let (left_out, now) = says.after(quiet);
+            quiet = now;
+            left_out
+        };
+        packets.iter().map(decide).collect()
+    }
+
+    #[test]
+    fn nothing_is_left_out_that_may_be_as_a_new_picture() {
+        let (o, r, n) = (Something, NothingToOthers, Nothing);
+        // Decoding order: a reference picture, one in the middle, two to which none refers.
+        assert_eq!(
+            left_out(&[r, r, n, n, r, r, n, n]),
+            [false, false, false, false, false, false, true, true]
+        );
+        assert_eq!(
+            left_out(&[r, r, r, n, o, n, r, r, n, r, n])[3..],
+            [true, false, false, false, false, false, false, true]
+        );
+    }
 
     #[test]
     fn only_pictures_that_none_refers_to_are_disposable() {
