@@ -71,6 +71,7 @@ section!(Uploads {
 });
 section!(Transcode {
     slots: usize,
+    urgent_slots: usize,
     memory_mib: u32,
     preset: String,
     segment_ms: u32,
@@ -249,27 +250,32 @@ impl Config {
             max_duration_ms: self.transcode.max_duration_hours * 3_600_000,
             keep_all_frames: self.transcode.keep_all_frames,
             quality: self.transcode.quality,
+            quick_start: true,
         }
     }
 
     #[cfg(feature = "transcoder")]
-    /// Media jobs at once: a span of film keeps two cores busy, one of what is calm one.
-    pub(crate) fn media_slots(&self, calm: bool) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    /// Media jobs at once: a span keeps a core busy, one of film hardly two.
+    pub(crate) fn media_slots(&self) -> usize {
         match self.transcode.slots {
-            0 => (cores / if calm { 1 } else { 2 }).max(1),
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             set => set,
         }
     }
 
     #[cfg(feature = "transcoder")]
-    /// What media jobs may take of this machine.
-    pub(crate) fn media_capacity(&self) -> Capacity {
-        let slots = self.media_slots(false);
+    /// What media jobs may take of this machine: any of them, and besides those that somebody waits for. These get a quarter of the
+    /// memory.
+    pub(crate) fn media_capacity(&self) -> (Capacity, Capacity) {
         let memory_mib = match self.transcode.memory_mib {
             0 => crate::machine::memory_for_jobs_mib(),
             set => set,
         };
-        if memory_mib == 0 { Capacity::slots(slots) } else { Capacity { slots, memory_mib } }
+        let of = |slots, memory_mib: u32| match memory_mib {
+            0 => Capacity::slots(slots),
+            memory_mib => Capacity { slots, memory_mib },
+        };
+        let urgent = if self.transcode.urgent_slots == 0 { 0 } else { memory_mib / 4 };
+        (of(self.media_slots(), memory_mib - urgent), of(self.transcode.urgent_slots, urgent))
     }
 }

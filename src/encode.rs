@@ -1,6 +1,7 @@
 //! `lectern encode`: the transcoder and the packager on one file, with no server and no database.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
@@ -23,12 +24,15 @@ use lectern_domain::{
     plan::{TranscodePlan, plan},
     source::{SourceInfo, VideoTrack},
 };
-use lectern_packager::{build::Build, layout::PackageKeys};
+use lectern_packager::{
+    build::{Build, Playlists},
+    layout::PackageKeys,
+};
 use lectern_platform::{
     clock::{SystemClock, new_id, random_bytes},
     objects::{DiskObjects, Objects as _},
 };
-use lectern_transcoder::child::{self, Launch, Limits, Reply, Request, Usage};
+use lectern_transcoder::child::{self, Launch, Limits, News, Reply, Request, Usage};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -161,8 +165,8 @@ async fn encode(
 
     bar.set_message("encoding");
     let calm = info.video.as_ref().is_some_and(VideoTrack::is_calm);
-    // The sound is little work beside a span, but lasts as long as one of slides.
-    let slots = config.media_slots(calm) + usize::from(calm);
+    // A span of film keeps two cores busy. The sound is little work beside a span, but lasts as long as one of slides.
+    let slots = if calm { config.media_slots() + 1 } else { config.media_slots().div_ceil(2) };
     let (outputs, sources) =
         transcode(&launch, &source, &info, &plan, work.path(), slots, &bar, &cost).await?;
     lectern_packager::planned::check(&plan, &outputs).map_err(ours)?;
@@ -177,7 +181,15 @@ async fn encode(
     let work_name = work.path().file_name().and_then(|name| name.to_str()).context("folder name")?;
     let sources: Vec<String> = sources.iter().map(|name| format!("{work_name}/{name}/")).collect();
     let keys = (arguments.protection == Protection::Aes128).then_some((names, &secret));
-    let build = Build { objects: &objects, outputs: &outputs, sources: &sources, target: "", keys };
+    let build = Build {
+        objects: &objects,
+        outputs: &outputs,
+        sources: &sources,
+        target: "",
+        keys,
+        done: &BTreeMap::new(),
+        playlists: Playlists::Whole,
+    };
     let built = build.run(|share| bar.set_position(950 + (share * 50.0) as u64)).await.map_err(ours)?;
     drop(work);
     objects.delete_prefix(".partial/").await?;
@@ -213,7 +225,7 @@ async fn encode(
             built.renditions.len(),
             built.duration_ms as f64 / 1e3,
             started.elapsed().as_secs_f64(),
-            out.join(lectern_packager::layout::MULTIVARIANT).display()
+            out.join(lectern_domain::storage_key::MULTIVARIANT).display()
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -279,7 +291,8 @@ async fn transcode(
         let (shares, cancel) = (shares.clone(), cancel.clone());
         async move {
             tokio::fs::create_dir_all(work.join(name)).await?;
-            let report = |share: f64| {
+            let report = |news| {
+                let News::Progress(share) = news else { return };
                 let mut shares = shares.lock().expect("no holder panics");
                 shares[at] = share * weight / total;
                 bar.set_position((shares.iter().sum::<f64>() * 950.0) as u64);

@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use lectern_api::{ApiSettings, ApiState};
 use lectern_domain::ids::ProcessId;
+#[cfg(feature = "transcoder")]
+use lectern_domain::job::WorkClass;
 use lectern_ingest::{IngestParts, IngestSettings, IngestState};
 use lectern_license_server::{LicenseSettings, LicenseState};
 use lectern_packager::jobs::PackagerJobs;
@@ -208,10 +210,17 @@ fn register(config: &Config, roles: &Roles, doors: &Doors) -> Process {
     }
     #[cfg(feature = "transcoder")]
     if roles.has(Role::Transcoder) {
-        let capacity = config.media_capacity();
-        tracing::info!(slots = capacity.slots, memory_mib = capacity.memory_mib, "media jobs may take");
-        slots += capacity.slots;
-        memory_mib = capacity.memory_mib.into();
+        let (any, urgent) = config.media_capacity();
+        let all_mib =
+            u64::from(any.memory_mib) + if urgent.slots > 0 { u64::from(urgent.memory_mib) } else { 0 };
+        tracing::info!(
+            slots = any.slots,
+            urgent_slots = urgent.slots,
+            memory_mib = all_mib,
+            "media jobs may take"
+        );
+        slots += any.slots + urgent.slots;
+        memory_mib = all_mib;
     }
     #[cfg(not(feature = "transcoder"))]
     let _ = (config, &mut memory_mib);
@@ -277,7 +286,8 @@ fn start_packager(doors: &Doors, workers: &Workers) {
 fn start_transcoder(config: &Config, doors: &Doors, workers: &Workers, scratch: &Path) -> anyhow::Result<()> {
     let cache = config.data_dir.join("cache");
     std::fs::create_dir_all(&cache)?;
-    let transcoder: Arc<dyn Handler> = Arc::new(lectern_transcoder::jobs::TranscoderJobs {
+    let transcoder = lectern_transcoder::jobs::TranscoderJobs {
+        classes: &[WorkClass::FirstVideo, WorkClass::Audio, WorkClass::BulkVideo],
         db: doors.db.clone(),
         objects: doors.objects.clone(),
         clock: doors.clock.clone(),
@@ -285,8 +295,14 @@ fn start_transcoder(config: &Config, doors: &Doors, workers: &Workers, scratch: 
         scratch: scratch.canonicalize()?,
         plan: config.plan_settings(),
         protection: config.package.protection,
-    });
-    workers.start(&transcoder, config.media_capacity());
+    };
+    let (any, urgent) = config.media_capacity();
+    if urgent.slots > 0 {
+        let classes = &[WorkClass::FirstVideo, WorkClass::Audio];
+        let waited_for = lectern_transcoder::jobs::TranscoderJobs { classes, ..transcoder.clone() };
+        workers.start(&(Arc::new(waited_for) as Arc<dyn Handler>), urgent);
+    }
+    workers.start(&(Arc::new(transcoder) as Arc<dyn Handler>), any);
     Ok(())
 }
 

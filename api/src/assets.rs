@@ -41,6 +41,12 @@ pub(crate) struct AssetView {
     duration_ms: Option<u64>,
     source_bytes: Option<u64>,
     renditions: Vec<Rendition>,
+    /// While the rest is being made: how much can be played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playable_ms: Option<u64>,
+    /// Why it is this ladder, for whoever teaches.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    why: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
     #[serde(with = "time::serde::rfc3339")]
@@ -61,6 +67,12 @@ impl AssetView {
             duration_ms: asset.duration_ms,
             source_bytes: Some(asset.source_bytes).filter(|_| staff),
             renditions: asset.renditions,
+            playable_ms: asset.playable_ms.filter(|_| asset.state == AssetState::Playable),
+            why: asset
+                .plan
+                .and_then(|plan| plan.video)
+                .filter(|_| staff)
+                .map_or_else(Vec::new, |video| video.why),
             failure: failure.map(|failure| FailureView {
                 retryable: failure.code.retryable(),
                 code: failure.code,

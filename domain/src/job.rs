@@ -31,6 +31,15 @@ pub enum JobPayload {
         /// Position in the plan's audio list.
         audio: u32,
     },
+    /// Encrypt what has been made so far of an asset, from its beginning, and publish it in playlists that grow.
+    Grow {
+        /// The asset.
+        asset: AssetId,
+        /// The version being made.
+        package: PackageId,
+        /// How much had been made when this was queued; see `packages.landed`.
+        landed: u64,
+    },
     /// Encrypt, write manifests, publish.
     Package {
         /// The asset.
@@ -68,6 +77,8 @@ pub enum JobKind {
     TranscodeSpan,
     /// See [`JobPayload::TranscodeAudio`].
     TranscodeAudio,
+    /// See [`JobPayload::Grow`].
+    Grow,
     /// See [`JobPayload::Package`].
     Package,
     /// See [`JobPayload::AddTexts`].
@@ -80,10 +91,11 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Probe,
         Self::TranscodeSpan,
         Self::TranscodeAudio,
+        Self::Grow,
         Self::Package,
         Self::AddTexts,
         Self::CleanWork,
@@ -96,6 +108,7 @@ impl JobKind {
             Self::Probe => "probe",
             Self::TranscodeSpan => "transcode_span",
             Self::TranscodeAudio => "transcode_audio",
+            Self::Grow => "grow",
             Self::Package => "package",
             Self::AddTexts => "add_texts",
             Self::CleanWork => "clean_work",
@@ -179,7 +192,8 @@ impl JobPayload {
             Self::Probe { .. } | Self::TranscodeSpan { span: 0, .. } => WorkClass::FirstVideo,
             Self::TranscodeSpan { .. } => WorkClass::BulkVideo,
             Self::TranscodeAudio { .. } => WorkClass::Audio,
-            Self::Package { .. }
+            Self::Grow { .. }
+            | Self::Package { .. }
             | Self::AddTexts { .. }
             | Self::CleanWork { .. }
             | Self::DeleteAsset { .. } => WorkClass::Packaging,
@@ -192,6 +206,8 @@ impl JobPayload {
         match (self, self.class()) {
             (Self::Probe { .. }, _) => 110_000,
             (_, WorkClass::FirstVideo) => 100_000,
+            // What it waits for has been made: it is all that is between a learner and the first picture.
+            (Self::Grow { .. }, _) => 95_000,
             (Self::Package { .. }, _) => 90_000,
             (Self::AddTexts { .. }, _) => 85_000,
             (Self::CleanWork { .. }, _) => 80_000,
@@ -207,6 +223,7 @@ impl JobPayload {
             Self::Probe { .. } => JobKind::Probe,
             Self::TranscodeSpan { .. } => JobKind::TranscodeSpan,
             Self::TranscodeAudio { .. } => JobKind::TranscodeAudio,
+            Self::Grow { .. } => JobKind::Grow,
             Self::Package { .. } => JobKind::Package,
             Self::AddTexts { .. } => JobKind::AddTexts,
             Self::CleanWork { .. } => JobKind::CleanWork,
@@ -220,6 +237,7 @@ impl JobPayload {
             Self::Probe { asset }
             | Self::TranscodeSpan { asset, .. }
             | Self::TranscodeAudio { asset, .. }
+            | Self::Grow { asset, .. }
             | Self::Package { asset, .. }
             | Self::AddTexts { asset, .. }
             | Self::CleanWork { asset }

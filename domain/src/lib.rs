@@ -12,6 +12,7 @@ pub mod cost;
 pub mod course;
 pub mod decision;
 pub mod failure;
+pub mod growth;
 pub mod ids;
 pub mod job;
 pub mod keys;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cost::{Cost, ladder_cost},
     failure::FailureCode,
+    growth::LEAST_MS,
     ladder::{Ladder, Quality, Rung, plan_ladder},
     source::SourceInfo,
 };
@@ -28,6 +29,8 @@ pub struct PlanSettings {
     pub keep_all_frames: bool,
     /// How close to the source rungs are kept.
     pub quality: Quality,
+    /// Whether the first spans are short, so that what they make can be watched while the rest is being made.
+    pub quick_start: bool,
 }
 
 impl Default for PlanSettings {
@@ -39,6 +42,7 @@ impl Default for PlanSettings {
             max_duration_ms: 12 * 3_600_000,
             keep_all_frames: false,
             quality: Quality::default(),
+            quick_start: false,
         }
     }
 }
@@ -123,6 +127,13 @@ const UNSEEKABLE_FACTOR: f64 = 4.0;
 /// are nearly all that slides cost.
 const CALM_FACTOR: f64 = 2.0;
 
+/// Longest segment, nanoseconds: so far one goes on while the picture stands.
+pub const LONGEST_SEGMENT_NS: u64 = 12 * SECOND_NS;
+
+/// Length of the first two spans where playing is to begin soon, nanoseconds: with the first it can. Each span after them is twice
+/// as long as the one before, up to the usual length.
+const HEAD_NS: u64 = LEAST_MS * 1_000_000;
+
 /// Pixels a side and pixels in all that a decoder is let loose on.
 const MAX_SIDE: u32 = 8_192;
 const MAX_PIXELS: u64 = 36_000_000;
@@ -158,7 +169,9 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
             let cost = ladder_cost(track, &rungs, &settings.preset, 1.0);
             let calm = track.is_calm();
             let per_span = per_span(&cost, source.seekable, calm, segment_ns, settings);
-            let spans = spans(&segment_starts_ns, per_span, source.seekable && !calm);
+            // A source that is read from its beginning for every span gains nothing by more of them.
+            let head = if settings.quick_start && source.seekable { HEAD_NS.div_ceil(segment_ns) } else { 0 };
+            let spans = spans(&segment_starts_ns, per_span, source.seekable && !calm, head as usize);
             Some(VideoPlan {
                 rungs,
                 preset: settings.preset.clone(),
@@ -209,20 +222,28 @@ fn per_span(cost: &Cost, seekable: bool, calm: bool, segment_ns: u64, settings: 
 ///
 /// Where spans cost nothing but themselves (`taper`) the last ones get shorter and shorter, a quarter of what is left each: guided
 /// self-scheduling (Polychronopoulos and Kuck, 1987). Workers on one asset then end together, however many they are.
-fn spans(starts: &[u64], per_span: usize, taper: bool) -> Vec<Span> {
+/// With a `head` the first two have so many segments, and those after them grow.
+fn spans(starts: &[u64], per_span: usize, taper: bool, head: usize) -> Vec<Span> {
     let per_span = per_span.min(starts.len()).max(1);
-    let mut firsts = vec![0];
-    if taper && starts.len() > per_span {
-        let mut next = 0;
+    let (mut firsts, mut next) = (Vec::new(), 0);
+    let mut length = head;
+    while (1..per_span).contains(&length) && next + length < starts.len() {
+        firsts.push(next);
+        next += length;
+        if firsts.len() > 1 {
+            length *= 2;
+        }
+    }
+    let rest = starts.len() - next;
+    if taper && rest > per_span {
         while next < starts.len() {
+            firsts.push(next);
             let left = starts.len() - next;
             next += if left > 3 * per_span { per_span } else { left.div_ceil(4) };
-            firsts.push(next);
         }
-        firsts.pop();
     } else {
-        let count = (starts.len() / per_span + usize::from(starts.len() % per_span > per_span / 2)).max(1);
-        firsts = (0..count).map(|index| index * starts.len() / count).collect();
+        let count = (rest / per_span + usize::from(rest % per_span > per_span / 2)).max(1);
+        firsts.extend((0..count).map(|index| next + index * rest / count));
     }
     (0..firsts.len())
         .map(|index| Span {
@@ -331,7 +352,7 @@ mod tests {
         for (segments, taper) in (1..100u64).flat_map(|segments| [(segments, false), (segments, true)]) {
             let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
             for per_span in [1, 2, 3, 8, usize::MAX] {
-                let spans = spans(&starts, per_span, taper);
+                let spans = spans(&starts, per_span, taper, 0);
                 assert_eq!(spans[0].start_ns, 0);
                 assert_eq!(spans.last().and_then(|span| span.end_ns), None);
                 for pair in spans.windows(2) {
@@ -352,10 +373,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_spans_are_short_where_playing_is_to_begin_soon() {
+        let lengths = |segments: u64, per_span, taper| {
+            let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
+            lengths(&spans(&starts, per_span, taper, 3), segments)
+        };
+        assert_eq!(lengths(100, 16, false), [3, 3, 6, 12, 15, 15, 15, 15, 16]);
+        assert_eq!(lengths(60, 8, true)[..4], [3, 3, 6, 8]);
+        assert_eq!(lengths(5, 16, false), [3, 2]);
+        assert_eq!(lengths(3, 16, false), [3], "nothing follows");
+        assert_eq!(lengths(9, 2, false), [2, 2, 2, 3], "all are short");
+        for segments in 1..200 {
+            assert_eq!(lengths(segments, 8, true).iter().sum::<usize>() as u64, segments);
+            assert_eq!(lengths(segments, 16, false).iter().sum::<usize>() as u64, segments);
+        }
+    }
+
+    #[test]
     fn workers_on_one_asset_end_together() {
         for segments in [30u64, 75, 450, 1_800] {
             let starts: Vec<u64> = (0..segments).map(|index| index * 4 * SECOND_NS).collect();
-            let lengths = lengths(&spans(&starts, 8, true), segments);
+            let lengths = lengths(&spans(&starts, 8, true, 0), segments);
             for workers in 2..5 {
                 // Each takes the next span when it has done its last.
                 let mut busy_until = vec![0; workers];

@@ -6,7 +6,7 @@
 //! | `sources/` | uploaded originals | private |
 //! | `uploads/` | the last bytes of uploads under way, while they are too few for a part | private, deleted with the upload's end |
 //! | `work/` | clear segments between transcoder and packager | private, deleted once packaged |
-//! | `packages/` | encrypted segments, manifests, sealed stills | everybody, immutable |
+//! | `packages/` | encrypted segments, manifests, sealed stills | everybody, immutable but for the playlists that [grow](is_growing) |
 
 use crate::ids::{AssetId, JobId, PackageId, UploadId};
 
@@ -60,6 +60,22 @@ pub fn package_prefix(asset: AssetId, package: PackageId) -> String {
     format!("packages/{asset}/{package}/")
 }
 
+/// The multivariant playlist of a whole package, within it.
+pub const MULTIVARIANT: &str = "multivariant.m3u8";
+
+/// The multivariant playlist of a package that is being made, within it: its media playlists grow.
+pub const GROWING_MULTIVARIANT: &str = "multivariant.growing.m3u8";
+
+/// The growing media playlist of a track.
+pub fn growing_playlist(track: &str) -> String {
+    format!("{track}.growing.m3u8")
+}
+
+/// Whether a file of a package changes: the playlists of what is being made do. No track has a dot in its name.
+pub fn is_growing(file: &str) -> bool {
+    file.ends_with(".growing.m3u8")
+}
+
 /// A still of a package, sealed.
 pub fn still(asset: AssetId, package: PackageId, name: &str) -> String {
     format!("packages/{asset}/{package}/stills/{name}.sealed")
@@ -73,6 +89,14 @@ pub fn packages_prefix(asset: AssetId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_grows_is_told_from_what_never_changes() {
+        assert!(is_growing(GROWING_MULTIVARIANT) && is_growing(&growing_playlist("720p")));
+        for file in [MULTIVARIANT, "720p.m3u8", "growing.m3u8", "720p/seg-00001.m4s"] {
+            assert!(!is_growing(file), "{file}");
+        }
+    }
 
     #[test]
     fn tails_are_told_from_what_is_not_ours() {

@@ -1,4 +1,5 @@
-//! `GET /media/{asset_id}/{package_id}/{file}`: published packages, the same bytes for everybody, cacheable for ever.
+//! `GET /media/{asset_id}/{package_id}/{file}`: published packages, the same bytes for everybody, cacheable for ever; but for the
+//! playlists of an asset that is still being made, which grow and are good for a second.
 //!
 //! Segments are encrypted and manifests hold no secret, so nobody is asked who they are. What is under the package
 //! prefix is served; a deleted asset is gone because its objects are.
@@ -25,6 +26,8 @@ use lectern_platform::{http::Problem, objects::ObjectsError};
 use crate::{LicenseState, decision::unavailable};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// One answer for all who look again in the same second.
+const BRIEF: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
 pub(crate) async fn file(
     State(state): State<LicenseState>,
@@ -44,13 +47,13 @@ pub(crate) async fn file(
     let size = state.objects.size(&key).await.map_err(|error| unreadable(&error))?.ok_or_else(missing)?;
 
     let mut answer = HeaderMap::new();
-    // Content never changes under a versioned storage key, so the version is its tag; the size guards a store that
-    // was written to by hand.
+    // Content never changes under a versioned storage key, so the version is its tag; the size tells what has grown, and guards a
+    // store that was written to by hand.
     let tag: ETag = format!("\"{}-{size:x}\"", package.uuid().simple())
         .parse()
         .expect("hexadecimal digits and a dash in quotes are an entity tag");
     answer.typed_insert(tag.clone());
-    answer.insert(header::CACHE_CONTROL, IMMUTABLE);
+    answer.insert(header::CACHE_CONTROL, if storage_key::is_growing(&file) { BRIEF } else { IMMUTABLE });
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if if_none_match.is_some_and(|condition| !condition.precondition_passes(&tag)) {
         return Ok((StatusCode::NOT_MODIFIED, answer).into_response());

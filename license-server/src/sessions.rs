@@ -13,6 +13,7 @@ use lectern_domain::{
     decision::{Refusal, may_play},
     ids::{LessonId, SessionId},
     stills::SHEETS,
+    storage_key::{GROWING_MULTIVARIANT, MULTIVARIANT},
 };
 use lectern_platform::http::{Caller, Problem, bearer};
 use lectern_store::{
@@ -42,6 +43,9 @@ struct Started {
     chapters_url: Option<String>,
     dash_url: Option<String>,
     drm: Option<String>,
+    duration_ms: Option<u64>,
+    /// Whether the playlists still get longer, up to about that duration.
+    growing: bool,
     heartbeat_url: String,
     position_ms: u64,
 }
@@ -100,17 +104,20 @@ async fn begin(
     let made = chapters::stills(&state.db, package).await?.map(|(_, made)| made);
     let chaptered = !chapters::list(&state.db, package).await?.is_empty();
     let of_session = |file: &str| settings.public(&format!("/playback/{native}/{file}"));
+    let playlist = if found.growing { GROWING_MULTIVARIANT } else { MULTIVARIANT };
     let started = Started {
         session_id: session,
         token,
         expires_at,
-        hls_url: settings.public(&format!("/media/{asset}/{package}/multivariant.m3u8")),
-        hls_native_url: settings.public(&format!("/playback/{native}/multivariant.m3u8")),
+        hls_url: settings.public(&format!("/media/{asset}/{package}/{playlist}")),
+        hls_native_url: of_session(playlist),
         poster_url: made.filter(|made| made.poster).map(|_| of_session(SHEETS.poster)),
         storyboard_url: made.and_then(|made| made.storyboard).map(|_| of_session(stills::STORYBOARD)),
         chapters_url: chaptered.then(|| of_session(stills::CHAPTERS)),
         dash_url: None,
         drm: None,
+        duration_ms: found.duration_ms,
+        growing: found.growing,
         heartbeat_url: settings.public(&format!("/api/v1/playback/{session}/heartbeat")),
         position_ms: found.position_ms,
     };

@@ -2,6 +2,8 @@
 //!
 //! The same function serves the package job of a server and `lectern encode`.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use lectern_domain::{
     keys::{AssetSecret, ContentKey, KeyName},
@@ -14,6 +16,7 @@ use crate::{
     check::{CheckError, check_segment},
     cmaf::{CmafError, InitSegment},
     layout::{LayoutError, PackageKeys, PackageLayout, TrackLayout},
+    manifests::Growing,
 };
 
 /// Why a package could not be built. Nothing of it is visible to players then: no pointer has moved.
@@ -67,6 +70,21 @@ pub struct Build<'a> {
     pub target: &'a str,
     /// Key names and the secret they are derived from; absent for clear segments.
     pub keys: Option<(PackageKeys, &'a AssetSecret)>,
+    /// Segments that an earlier build of this package wrote and checked, by the track's name. They stay as they are.
+    pub done: &'a BTreeMap<String, u32>,
+    /// Which playlists to write.
+    pub playlists: Playlists<'a>,
+}
+
+/// The playlists that a build writes.
+#[derive(Debug, Clone, Copy)]
+pub enum Playlists<'a> {
+    /// Of a whole package.
+    Whole,
+    /// Of what there is so far.
+    Growing(&'a Growing),
+    /// Of a whole package, and the last form of those that grew while it was made.
+    Grown(&'a Growing),
 }
 
 /// What was built.
@@ -76,7 +94,7 @@ pub struct Built {
     pub renditions: Vec<Rendition>,
     /// Duration of the longest track.
     pub duration_ms: u64,
-    /// Media segments written or found written.
+    /// Media segments in it.
     pub segments: usize,
 }
 
@@ -90,12 +108,14 @@ impl Build<'_> {
         let mut inits = Vec::new();
         let mut done = 0;
         for track in &layout.tracks {
-            let init = self.write_init(track).await?;
+            let there = self.done.get(&track.name).copied().unwrap_or(0) as usize;
+            let init = self.write_init(track, there).await?;
             let key = track.key.as_ref().and_then(|name| self.content_key(name));
             let mut previous = None;
-            for segment in &track.segments {
+            // The last of those that are there is read once more: what follows must go on from it.
+            for (at, segment) in track.segments.iter().enumerate().skip(there.saturating_sub(1)) {
                 let name = format!("{}{}", self.target, segment.object);
-                if self.objects.size(&name).await? != Some(segment.object_bytes) {
+                if at >= there && self.objects.size(&name).await? != Some(segment.object_bytes) {
                     let source = format!("{}{}", self.sources[segment.source.output], segment.source.file);
                     let mut bytes = Vec::from(self.read(&source).await?);
                     if let Some(key) = &key {
@@ -109,24 +129,37 @@ impl Build<'_> {
                     check_segment(track, segment, &init, key.as_ref(), previous.as_ref(), &mut written)
                         .map_err(|source| BuildError::Check { name, source })?;
                 previous = Some(checked);
-                done += 1;
-                progress(done as f64 / total as f64);
+                progress((done + at + 1) as f64 / total as f64);
             }
+            done += track.segments.len();
             inits.push(init);
         }
-        let manifests = layout.manifests(&inits, |name| {
-            self.content_key(name).expect("a layout with key names was made from a secret")
-        })?;
-        for (name, text) in &manifests.playlists {
-            self.objects.put(&format!("{}{name}", self.target), Bytes::from(text.clone())).await?;
-        }
+        let renditions = self.write_playlists(&layout, &inits).await?;
         let duration_us =
             layout.tracks.iter().map(|track| track.segments.iter().map(|s| s.duration_us).sum::<u64>()).max();
-        Ok(Built {
-            renditions: manifests.renditions,
-            duration_ms: duration_us.unwrap_or(0) / 1_000,
-            segments: done,
-        })
+        Ok(Built { renditions, duration_ms: duration_us.unwrap_or(0) / 1_000, segments: done })
+    }
+
+    async fn write_playlists(
+        &self,
+        layout: &PackageLayout,
+        inits: &[InitSegment],
+    ) -> Result<Vec<Rendition>, BuildError> {
+        let key =
+            |name: &KeyName| self.content_key(name).expect("a layout with key names was made from a secret");
+        let (whole, growing) = match self.playlists {
+            Playlists::Whole => (true, None),
+            Playlists::Growing(growing) => (false, Some((growing, false))),
+            Playlists::Grown(growing) => (true, Some((growing, true))),
+        };
+        let whole = whole.then(|| layout.manifests(inits, key)).transpose()?;
+        let growing =
+            growing.map(|(of, ended)| layout.growing_manifests(inits, key, of, ended)).transpose()?;
+        // Whoever plays from a growing playlist learns of its end before others begin with the whole one.
+        for (name, text) in growing.iter().chain(&whole).flat_map(|manifests| &manifests.playlists) {
+            self.objects.put(&format!("{}{name}", self.target), Bytes::from(text.clone())).await?;
+        }
+        Ok(whole.or(growing).map_or_else(Vec::new, |manifests| manifests.renditions))
     }
 
     fn content_key(&self, name: &KeyName) -> Option<ContentKey> {
@@ -137,10 +170,13 @@ impl Build<'_> {
         self.objects.get(key).await?.ok_or_else(|| BuildError::Missing(key.to_owned()))
     }
 
-    /// Publishes a track's first init segment, after seeing that every span's segments can be read with it.
-    async fn write_init(&self, track: &TrackLayout) -> Result<InitSegment, BuildError> {
+    /// Publishes a track's first init segment, after seeing that every span's segments can be read with it. Of spans whose
+    /// segments are among the first `there` that was seen before.
+    async fn write_init(&self, track: &TrackLayout, there: usize) -> Result<InitSegment, BuildError> {
         let mut published: Option<(InitSegment, Bytes)> = None;
-        for source in &track.init_sources {
+        let next = track.segments.get(there).map_or(usize::MAX, |segment| segment.source.output);
+        let sources = track.init_sources.iter().enumerate();
+        for (_, source) in sources.filter(|(at, source)| *at == 0 || source.output >= next) {
             let name = format!("{}{}", self.sources[source.output], source.file);
             let bytes = self.read(&name).await?;
             let init = InitSegment::read(&bytes).map_err(|source| BuildError::Init { name, source })?;

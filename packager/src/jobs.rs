@@ -10,6 +10,7 @@ use lectern_domain::{
     job::{JobPayload, JobState, WorkClass},
     keys::{AssetSecret, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
+    plan::TranscodePlan,
     storage_key,
 };
 use lectern_platform::{
@@ -21,14 +22,16 @@ use lectern_store::{
     Db,
     assets::{self, Asset},
     jobs::{self, Job},
-    packages,
+    packages::{self, Package},
     pipeline::{Completion, JobFailure},
 };
 
 use crate::{
-    build::{Build, BuildError},
+    build::{Build, BuildError, Built, Playlists},
+    hls::target_duration_s,
     layout::PackageKeys,
-    planned::{self, Part},
+    manifests::Growing,
+    planned::{self, Made, Part},
 };
 
 /// Does the jobs of [`WorkClass::Packaging`].
@@ -40,6 +43,13 @@ pub struct PackagerJobs {
     pub objects: SharedObjects,
     /// Unwraps asset secrets.
     pub vault: Arc<dyn Vault>,
+}
+
+/// A package and what it is made of.
+struct Making {
+    asset: Asset,
+    plan: TranscodePlan,
+    package: Package,
 }
 
 pub(crate) fn unavailable(error: impl std::fmt::Display) -> JobFailure {
@@ -58,6 +68,7 @@ impl Handler for PackagerJobs {
 
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         match job.payload {
+            JobPayload::Grow { asset, package, .. } => self.grow(asset, package, context).await,
             JobPayload::Package { asset, package } => self.package(asset, package, context).await,
             JobPayload::AddTexts { asset, .. } => self.add_texts(asset, job).await,
             JobPayload::CleanWork { asset } => self.clean(asset).await,
@@ -74,6 +85,51 @@ impl PackagerJobs {
         package: PackageId,
         context: &JobContext,
     ) -> Result<Completion, JobFailure> {
+        let of = self.making(asset, package).await?;
+        let parts = self.parts(&of.asset, &of.plan).await?;
+        if let Some(missing) = parts.iter().find(|part| !part.whole) {
+            return Err(internal(format!("the reports do not match the plan: {}: no report", missing.part)));
+        }
+        let (outputs, sources): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|part| (part.output, part.source)).unzip();
+        planned::check(&of.plan, &outputs).map_err(internal)?;
+        let growing = Growing::of(&of.plan);
+        let playlists = match of.package.grown {
+            Some(_) => Playlists::Grown(&growing),
+            None => Playlists::Whole,
+        };
+        let built = self.build(&of, &outputs, &sources, playlists, context).await?;
+        self.add_stills(&of.asset, package, &sources).await?;
+        self.add_source_texts(&of.asset, package, &sources).await?;
+        tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
+        Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
+    }
+
+    /// Publishes what there is, from the beginning and as far as every span before is there.
+    async fn grow(
+        &self,
+        asset: AssetId,
+        package: PackageId,
+        context: &JobContext,
+    ) -> Result<Completion, JobFailure> {
+        let of = self.making(asset, package).await?;
+        let before = of.package.grown.clone().unwrap_or_default();
+        let there = planned::beginning(self.parts(&of.asset, &of.plan).await?);
+        let growing = Growing::of(&of.plan);
+        let (reach, longest_us) = planned::reach(&there);
+        // A segment longer than the playlists said that any would be: nothing more is published until all is made.
+        if !planned::goes_on(&reach, &before) || target_duration_s([longest_us]) > growing.target_duration_s {
+            return Ok(Completion::Grown { renditions: of.package.renditions, grown: before });
+        }
+        let (outputs, sources): (Vec<_>, Vec<_>) =
+            there.into_iter().map(|part| (part.output, part.source)).unzip();
+        planned::check_beginning(&of.plan, &outputs).map_err(internal)?;
+        let built = self.build(&of, &outputs, &sources, Playlists::Growing(&growing), context).await?;
+        tracing::info!(%asset, %package, until_ms = reach.until_ms, segments = built.segments, "package grew");
+        Ok(Completion::Grown { renditions: built.renditions, grown: reach })
+    }
+
+    async fn making(&self, asset: AssetId, package: PackageId) -> Result<Making, JobFailure> {
         let found = assets::find(&self.db, asset)
             .await
             .map_err(unavailable)?
@@ -82,12 +138,25 @@ impl PackagerJobs {
             .await
             .map_err(unavailable)?
             .ok_or_else(|| internal("no package row"))?;
+        let plan = found.plan.clone().ok_or_else(|| internal("the asset has no plan"))?;
+        Ok(Making { asset: found, plan, package: target })
+    }
+
+    async fn build(
+        &self,
+        of: &Making,
+        outputs: &[TranscodeOutput],
+        sources: &[String],
+        playlists: Playlists<'_>,
+        context: &JobContext,
+    ) -> Result<Built, JobFailure> {
+        let (asset, package) = (of.asset.id, of.package.id);
         let names = packages::keys(&self.db, package).await.map_err(unavailable)?;
-        let (outputs, sources) = self.outputs(&found).await?;
-        let secret = match target.protection {
+        let secret = match of.package.protection {
             Protection::None => None,
             Protection::Aes128 => {
-                let wrapped = found
+                let wrapped = of
+                    .asset
                     .wrapped_secret
                     .as_deref()
                     .ok_or_else(|| internal("the asset's secret was shredded"))?;
@@ -112,53 +181,64 @@ impl PackagerJobs {
                 Some((PackageKeys { video: of(TrackClass::Video)?, audio: of(TrackClass::Audio)? }, secret))
             }
         };
-        let target = storage_key::package_prefix(asset, package);
+        let done = of.package.grown.as_ref().map(|grown| grown.segments.clone()).unwrap_or_default();
         let build = Build {
             objects: self.objects.as_ref(),
-            outputs: &outputs,
-            sources: &sources,
-            target: &target,
+            outputs,
+            sources,
+            target: &storage_key::package_prefix(asset, package),
             keys,
+            done: &done,
+            playlists,
         };
-        let built = build.run(|share| context.progress(share)).await.map_err(|error| match error {
+        build.run(|share| context.progress(share)).await.map_err(|error| match error {
             BuildError::Objects(_) => unavailable(error),
             other => internal(other),
-        })?;
-        self.add_stills(&found, package, &sources).await?;
-        self.add_source_texts(&found, package, &sources).await?;
-        tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
-        Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })
+        })
     }
 
-    /// Results of the asset's transcode jobs in the order of packaging, with where their files lie: exactly one for each part
-    /// of the plan, and each of what was planned. Anything else is a bug of ours that must not reach learners.
-    async fn outputs(&self, asset: &Asset) -> Result<(Vec<TranscodeOutput>, Vec<String>), JobFailure> {
-        let plan = asset.plan.as_ref().ok_or_else(|| internal("the asset has no plan"))?;
+    /// What there is of each part of an asset's plan, in the order of packaging. Anything that was not planned, or is there twice,
+    /// is a bug of ours that must not reach learners.
+    async fn parts(&self, asset: &Asset, plan: &TranscodePlan) -> Result<Vec<Made>, JobFailure> {
+        let wrong =
+            |part: Part, what: &str| internal(format!("the reports do not match the plan: {part}: {what}"));
+        let expected = planned::parts(plan);
         let mut made = BTreeMap::new();
         for job in jobs::of_asset(&self.db, asset.id).await.map_err(unavailable)? {
-            let part = match (job.state, &job.payload) {
-                (JobState::Done, JobPayload::TranscodeSpan { span, .. }) => Part::Span(*span),
-                (JobState::Done, JobPayload::TranscodeAudio { audio, .. }) => Part::Audio(*audio),
+            let part = match &job.payload {
+                JobPayload::TranscodeSpan { span, .. } => Part::Span(*span),
+                JobPayload::TranscodeAudio { audio, .. } => Part::Audio(*audio),
                 _ => continue,
             };
-            let result =
-                job.result.ok_or_else(|| internal(format!("{} is done without a result", job.id)))?;
-            let output: TranscodeOutput = serde_json::from_value(result).map_err(internal)?;
-            let prefix = storage_key::work_attempt_prefix(asset.id, job.id, job.attempt);
-            if made.insert(part, (output, prefix)).is_some() {
-                return Err(internal(format!("the reports do not match the plan: {part}: reported twice")));
+            let source = storage_key::work_attempt_prefix(asset.id, job.id, job.attempt);
+            let one = match job.state {
+                JobState::Done => {
+                    let result =
+                        job.result.ok_or_else(|| internal(format!("{} is done without a result", job.id)))?;
+                    let output = serde_json::from_value(result).map_err(internal)?;
+                    Made { part, output, source, whole: true }
+                }
+                JobState::Queued | JobState::Leased => {
+                    let told = match part {
+                        // A span is published whole: another attempt might make its pictures otherwise.
+                        Part::Span(_) => Vec::new(),
+                        Part::Audio(_) => jobs::parts(&self.db, job.id).await.map_err(unavailable)?,
+                    };
+                    Made { part, output: planned::joined(told), source, whole: false }
+                }
+                JobState::Failed | JobState::Parked | JobState::Cancelled => continue,
+            };
+            if !expected.contains(&part) {
+                return Err(wrong(part, "not planned"));
+            }
+            if made.insert(part, one).is_some() {
+                return Err(wrong(part, "reported twice"));
             }
         }
-        let expected = planned::parts(plan);
-        if let Some(missing) = expected.iter().find(|part| !made.contains_key(part)) {
-            return Err(internal(format!("the reports do not match the plan: {missing}: no report")));
+        match expected.into_iter().find(|part| !made.contains_key(part)) {
+            Some(missing) => Err(wrong(missing, "no report")),
+            None => Ok(made.into_values().collect()),
         }
-        if let Some(extra) = made.keys().find(|part| !expected.contains(part)) {
-            return Err(internal(format!("the reports do not match the plan: {extra}: not planned")));
-        }
-        let (outputs, sources): (Vec<_>, Vec<_>) = made.into_values().unzip();
-        planned::check(plan, &outputs).map_err(internal)?;
-        Ok((outputs, sources))
     }
 
     async fn clean(&self, asset: AssetId) -> Result<Completion, JobFailure> {

@@ -5,15 +5,13 @@ use lectern_domain::{
     ids::Kid,
     keys::{KeyName, TrackClass},
     media::{SegmentOutput, TrackKind, TrackOutput, TranscodeOutput},
+    storage_key::MULTIVARIANT,
 };
 
 use crate::{aes128, hls};
 
 /// Two times that differ by no more than this are the same: rounding to a timescale, not a frame.
 pub(crate) const TOLERANCE_US: u64 = 1_000;
-
-/// File name of the multivariant playlist within a package.
-pub const MULTIVARIANT: &str = "multivariant.m3u8";
 
 /// The keys of a package: one for every rung, one for every audio track, so that sound can be opened without picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,25 @@
 //! The manifests of a package and the renditions they announce: from a layout and the init segments that were read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use lectern_domain::{
     ids::Kid,
     keys::{ContentKey, KeyName},
     media::{Rendition, RenditionKind, TrackKind},
+    plan::{LONGEST_SEGMENT_NS, SECOND_NS, TranscodePlan},
     source::Ratio,
+    storage_key::{GROWING_MULTIVARIANT, MULTIVARIANT, growing_playlist},
 };
 
 use crate::{
     aes128::segment_iv,
     cmaf::{InitMedia, InitSegment},
     hls::{
-        AudioRendition, MediaPlaylist, MultivariantPlaylist, PlaylistSegment, SegmentKey, Variant,
+        AudioRendition, Extent, MediaPlaylist, MultivariantPlaylist, PlaylistSegment, SegmentKey, Variant,
         bandwidth::{SegmentRate, average_bps, peak_bps},
+        target_duration_s,
     },
-    layout::{LayoutError, MULTIVARIANT, PackageLayout, TrackLayout},
+    layout::{LayoutError, PackageLayout, SegmentLayout, TrackLayout},
 };
 
 /// What a package says about itself.
@@ -33,6 +36,40 @@ pub fn key_uri(kid: Kid) -> String {
     format!("/keys/{kid}")
 }
 
+/// What is known beforehand of a package that is being made, and must not change in its playlists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growing {
+    /// Target duration of every playlist, seconds.
+    pub target_duration_s: u64,
+    /// What each rung may come to need, by its name, bits per second.
+    pub ceilings_bps: BTreeMap<String, u64>,
+}
+
+impl Growing {
+    /// Of a plan: the longest segment there can be, and what a rung's encoder may put into an ordinary one.
+    pub fn of(plan: &TranscodePlan) -> Self {
+        let video = plan.video.as_ref();
+        let nominal_ns = video
+            .map(|video| video.segment_ns)
+            .into_iter()
+            .chain(plan.audio.iter().map(|audio| audio.segment_ns));
+        // A short tail joins the segment before it.
+        let longest_ns = nominal_ns.max().unwrap_or(0) * 5 / 4;
+        let grows = video.is_some_and(|video| !video.keep_all_frames);
+        let longest_ns = if grows { longest_ns.max(LONGEST_SEGMENT_NS) } else { longest_ns };
+        let ceiling = |segment_ns: u64, max_bps: u64, buffer_bits: u64| {
+            max_bps + (u128::from(buffer_bits) * u128::from(SECOND_NS) / u128::from(segment_ns.max(1))) as u64
+        };
+        let rungs = video.into_iter().flat_map(|video| {
+            video
+                .rungs
+                .iter()
+                .map(|rung| (rung.name.clone(), ceiling(video.segment_ns, rung.max_bps, rung.buffer_bits)))
+        });
+        Self { target_duration_s: target_duration_s([longest_ns / 1_000]), ceilings_bps: rungs.collect() }
+    }
+}
+
 impl PackageLayout {
     /// Writes the manifests. `inits` are the published init segments, in the order of the tracks; `content_key`
     /// derives the key of a name (IVs come from it, the key itself goes nowhere).
@@ -41,21 +78,55 @@ impl PackageLayout {
         inits: &[InitSegment],
         content_key: impl Fn(&KeyName) -> ContentKey,
     ) -> Result<Manifests, LayoutError> {
+        self.write(inits, content_key, Extent::Whole, self.target_duration_s, None)
+    }
+
+    /// The same of a package that is being made, or was until now: playlists of other names, of which each is what it was before
+    /// and more at its end.
+    pub fn growing_manifests(
+        &self,
+        inits: &[InitSegment],
+        content_key: impl Fn(&KeyName) -> ContentKey,
+        growing: &Growing,
+        ended: bool,
+    ) -> Result<Manifests, LayoutError> {
+        let extent = Extent::Growing { ended };
+        self.write(inits, content_key, extent, growing.target_duration_s, Some(&growing.ceilings_bps))
+    }
+
+    fn write(
+        &self,
+        inits: &[InitSegment],
+        content_key: impl Fn(&KeyName) -> ContentKey,
+        extent: Extent,
+        target_duration_s: u64,
+        ceilings_bps: Option<&BTreeMap<String, u64>>,
+    ) -> Result<Manifests, LayoutError> {
         if inits.len() != self.tracks.len() {
             return Err(LayoutError::Empty);
         }
+        let name = |track: &TrackLayout| match extent {
+            Extent::Whole => track.playlist.clone(),
+            Extent::Growing { .. } => growing_playlist(&track.name),
+        };
         let mut renditions = Vec::new();
         let mut playlists = Vec::new();
         for (track, init) in self.tracks.iter().zip(inits) {
             check_init(track, init)
                 .map_err(|reason| LayoutError::Track { track: track.name.clone(), reason })?;
-            renditions.push(rendition(track, init, self.target_duration_s));
+            renditions.push(rendition(track, init, target_duration_s));
             let key = track.key.map(|name| (key_uri(name.kid), content_key(&name)));
-            let playlist = media_playlist(track, self.target_duration_s, key.as_ref());
-            playlists.push((track.playlist.clone(), playlist.to_string()));
+            let segments = playlist_segments(track, key.as_ref());
+            let playlist =
+                MediaPlaylist { extent, target_duration_s, init_uri: track.init.clone(), segments };
+            playlists.push((name(track), playlist.to_string()));
         }
-        let multivariant = multivariant(&self.tracks, &renditions).to_string();
-        playlists.push((MULTIVARIANT.to_owned(), multivariant));
+        let multivariant = multivariant(&self.tracks, &renditions, name, ceilings_bps).to_string();
+        let multivariant_name = match extent {
+            Extent::Whole => MULTIVARIANT,
+            Extent::Growing { .. } => GROWING_MULTIVARIANT,
+        };
+        playlists.push((multivariant_name.to_owned(), multivariant));
         Ok(Manifests { playlists, renditions })
     }
 }
@@ -112,29 +183,26 @@ fn known_rate(rate: Ratio) -> Option<f64> {
     (rate.num > 0).then(|| (rate.as_f64() * 1000.0).round() / 1000.0)
 }
 
-fn media_playlist(
-    track: &TrackLayout,
-    target_duration_s: u64,
-    key: Option<&(String, ContentKey)>,
-) -> MediaPlaylist {
-    let segments = track
-        .segments
-        .iter()
-        .map(|segment| PlaylistSegment {
-            uri: segment.object.clone(),
-            duration_us: segment.duration_us,
-            key: key.map(|(uri, key)| SegmentKey {
-                uri: uri.clone(),
-                iv: segment_iv(key, &track.name, segment.index),
-            }),
-        })
-        .collect();
-    MediaPlaylist { target_duration_s, init_uri: track.init.clone(), segments }
+fn playlist_segments(track: &TrackLayout, key: Option<&(String, ContentKey)>) -> Vec<PlaylistSegment> {
+    let segment = |segment: &SegmentLayout| PlaylistSegment {
+        uri: segment.object.clone(),
+        duration_us: segment.duration_us,
+        key: key.map(|(uri, key)| SegmentKey {
+            uri: uri.clone(),
+            iv: segment_iv(key, &track.name, segment.index),
+        }),
+    };
+    track.segments.iter().map(segment).collect()
 }
 
 /// Video variants share one audio group. Without video the first audio track is the only variant, and further tracks
 /// (languages) are its alternatives.
-fn multivariant(tracks: &[TrackLayout], renditions: &[Rendition]) -> MultivariantPlaylist {
+fn multivariant(
+    tracks: &[TrackLayout],
+    renditions: &[Rendition],
+    playlist: impl Fn(&TrackLayout) -> String,
+    ceilings_bps: Option<&BTreeMap<String, u64>>,
+) -> MultivariantPlaylist {
     let of = |kind| {
         tracks.iter().zip(renditions).filter(move |(_, rendition)| rendition.kind == kind).collect::<Vec<_>>()
     };
@@ -151,7 +219,7 @@ fn multivariant(tracks: &[TrackLayout], renditions: &[Rendition]) -> Multivarian
                 TrackKind::Audio { channels, .. } => channels,
                 TrackKind::Video { .. } => 0,
             },
-            uri: Some(track.playlist.clone()),
+            uri: Some(playlist(track)),
         })
         .collect();
     let richest = |rate: fn(&Rendition) -> u64| audio.iter().map(|(_, one)| rate(one)).max().unwrap_or(0);
@@ -183,9 +251,12 @@ fn multivariant(tracks: &[TrackLayout], renditions: &[Rendition]) -> Multivarian
                 (audio_peak, audio_average)
             };
             Variant {
-                uri: track.playlist.clone(),
+                uri: playlist(track),
                 bandwidth: peak,
                 average_bandwidth: average,
+                ceiling_bps: ceilings_bps
+                    .and_then(|bps| bps.get(&track.name))
+                    .map_or(0, |bps| bps + audio_peak),
                 codecs,
                 resolution: own.width.zip(own.height),
                 frame_rate: own.frame_rate,

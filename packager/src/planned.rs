@@ -4,7 +4,10 @@
 //! no frame begins (then the frame before it lasts longer, which [`crate::layout`] sees in the times), a track without
 //! data. It may not have anything that was not planned.
 
+use std::collections::BTreeMap;
+
 use lectern_domain::{
+    growth::Grown,
     media::{SegmentOutput, TrackKind, TrackOutput, TranscodeOutput},
     plan::{AudioPlan, SECOND_NS, Span, TranscodePlan, VideoPlan},
 };
@@ -37,6 +40,87 @@ impl std::fmt::Display for Part {
     }
 }
 
+/// What there is of a part of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// Of which.
+    pub part: Part,
+    /// Its segments so far, from its beginning.
+    pub output: TranscodeOutput,
+    /// The prefix under which its files lie.
+    pub source: String,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
+/// What one job told at different times, as one report. What does not follow what came before is left out, and all after it.
+pub fn joined(parts: Vec<TranscodeOutput>) -> TranscodeOutput {
+    let mut all: Vec<TrackOutput> = Vec::new();
+    for track in parts.into_iter().flat_map(|part| part.tracks) {
+        match all.iter_mut().find(|known| known.name == track.name) {
+            None if track.segments.first().is_none_or(|first| first.index == 0) => all.push(track),
+            None => {}
+            Some(known) => {
+                let next = known.segments.len() as u32;
+                if track.segments.first().is_some_and(|first| first.index == next) {
+                    known.segments.extend(track.segments);
+                }
+            }
+        }
+    }
+    TranscodeOutput { tracks: all }
+}
+
+/// Of what there is, what can be published: spans up to the first that is not whole, and of every sound what it has. Nothing while
+/// there is a sound of which nothing is known.
+pub fn beginning(made: Vec<Made>) -> Vec<Made> {
+    let unknown =
+        |made: &Made| matches!(made.part, Part::Audio(_)) && !made.whole && made.output.tracks.is_empty();
+    if made.iter().any(unknown) {
+        return Vec::new();
+    }
+    let mut missing = false;
+    let there = |made: &Made| match made.part {
+        Part::Span(_) => {
+            missing |= !made.whole;
+            !missing
+        }
+        Part::Audio(_) => true,
+    };
+    made.into_iter().filter(there).collect()
+}
+
+/// How far what can be published reaches, and its longest segment in microseconds. A sound that has ended holds nobody up.
+pub fn reach(made: &[Made]) -> (Grown, u64) {
+    let mut segments: BTreeMap<String, u32> = BTreeMap::new();
+    let mut until_us: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut longest_us = 0;
+    for (made, track) in
+        made.iter().flat_map(|made| made.output.tracks.iter().map(move |track| (made, track)))
+    {
+        *segments.entry(track.name.clone()).or_default() += track.segments.len() as u32;
+        let end = |segment: &SegmentOutput| {
+            ticks_to_us(segment.start_ticks + segment.duration_ticks, track.timescale)
+        };
+        if let (Some(last), false) =
+            (track.segments.last(), matches!(made.part, Part::Audio(_)) && made.whole)
+        {
+            until_us.insert(&track.name, end(last));
+        }
+        let longest = track.segments.iter().map(|segment| segment.duration_ticks).max().unwrap_or(0);
+        longest_us = ticks_to_us(longest, track.timescale).max(longest_us);
+    }
+    let until_ms = until_us.into_values().min().unwrap_or(0) / 1_000;
+    (Grown { segments, until_ms }, longest_us)
+}
+
+/// Whether what can be published goes further than what has been: no track is shorter, and together they last longer.
+pub fn goes_on(reach: &Grown, before: &Grown) -> bool {
+    let count = |name: &str| reach.segments.get(name).copied().unwrap_or(0);
+    reach.until_ms > before.until_ms
+        && before.segments.iter().all(|(name, segments)| count(name) >= *segments)
+}
+
 /// Every part of a plan in the order of packaging: spans, then audio tracks.
 pub fn parts(plan: &TranscodePlan) -> Vec<Part> {
     let spans = plan.video.as_ref().map_or(0, |video| video.spans.len()) as u32;
@@ -53,12 +137,7 @@ pub fn check(plan: &TranscodePlan, reports: &[TranscodeOutput]) -> Result<(), No
         });
     }
     for (part, report) in parts.iter().zip(reports) {
-        let checked = match (part, &plan.video) {
-            (Part::Span(at), Some(video)) => check_span(video, *at as usize, report),
-            (Part::Span(_), None) => Err("no video was planned".into()),
-            (Part::Audio(at), _) => check_audio(&plan.audio[*at as usize], report),
-        };
-        checked.map_err(|reason| NotPlanned { part: part.to_string(), reason })?;
+        check_part(plan, *part, report)?;
     }
     let spans = plan.video.as_ref().map_or(0, |video| video.spans.len());
     if spans > 0 && reports[..spans].iter().all(|report| report.tracks.is_empty()) {
@@ -66,6 +145,26 @@ pub fn check(plan: &TranscodePlan, reports: &[TranscodeOutput]) -> Result<(), No
         return Err(NotPlanned { part: "every span".into(), reason });
     }
     Ok(())
+}
+
+/// The same for [`beginning`]: of the first spans, and of every audio track.
+pub fn check_beginning(plan: &TranscodePlan, reports: &[TranscodeOutput]) -> Result<(), NotPlanned> {
+    let (spans, audio) = reports.split_at(reports.len().saturating_sub(plan.audio.len()));
+    let spans = spans.iter().zip((0..).map(Part::Span));
+    let audio = audio.iter().zip((0..).map(Part::Audio));
+    for (report, part) in spans.chain(audio) {
+        check_part(plan, part, report)?;
+    }
+    Ok(())
+}
+
+fn check_part(plan: &TranscodePlan, part: Part, report: &TranscodeOutput) -> Result<(), NotPlanned> {
+    let checked = match (part, &plan.video) {
+        (Part::Span(at), Some(video)) => check_span(video, at as usize, report),
+        (Part::Span(_), None) => Err("no video was planned".into()),
+        (Part::Audio(at), _) => check_audio(&plan.audio[at as usize], report),
+    };
+    checked.map_err(|reason| NotPlanned { part: part.to_string(), reason })
 }
 
 fn check_span(plan: &VideoPlan, at: usize, report: &TranscodeOutput) -> Result<(), String> {

@@ -15,7 +15,7 @@ use lectern_domain::{
     captions::{CaptionKind, CaptionOrigin, MOST_TEXTS, SourceTexts, TEXTS, from_source, source_tag, webvtt},
     ids::{AssetId, CaptionId, PackageId},
     keys::{AssetSecret, ContentKey, KeyName, Protection, TrackClass, secret_context},
-    storage_key,
+    storage_key::{self, MULTIVARIANT},
 };
 use lectern_platform::objects::Objects;
 use lectern_store::{
@@ -31,7 +31,6 @@ use crate::{
     aes128,
     hls::{quotable, target_duration_s},
     jobs::{PackagerJobs, internal, unavailable},
-    layout::MULTIVARIANT,
     manifests::key_uri,
 };
 

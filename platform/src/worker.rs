@@ -22,10 +22,12 @@ use async_trait::async_trait;
 use lectern_domain::{
     ids::{AssetId, ProcessId},
     job::WorkClass,
+    media::TranscodeOutput,
 };
 use lectern_store::{
     Db, Engine,
     jobs::{self, Job, PutBack, Wanted},
+    packages::NewPackage,
     pipeline::{self, Completion, JobFailure, Taken},
 };
 use tokio::{
@@ -120,6 +122,8 @@ impl Capacity {
 pub struct JobContext {
     progress: Arc<AtomicU64>,
     cancelled: CancellationToken,
+    workers: Workers,
+    job: Arc<Job>,
 }
 
 impl JobContext {
@@ -127,6 +131,17 @@ impl JobContext {
     pub fn progress(&self, value: f64) {
         let millionths = (value.clamp(0.0, 1.0) * 1e6) as u64;
         self.progress.fetch_max(millionths, Ordering::Relaxed);
+    }
+
+    /// Keeps what the attempt has made since it last told, for those who can use it before the job has ended. `package` as in
+    /// [`Completion::Transcoded`].
+    pub async fn made(&self, output: &TranscodeOutput, package: &NewPackage) {
+        let (workers, job) = (&self.workers, &*self.job);
+        let part = |now| pipeline::part_made(&workers.db, job, output, package, now);
+        if workers.write(Taken::Fenced, part).await == Taken::Yes {
+            workers.news.changed(job.payload.asset());
+            workers.wakeups.wake();
+        }
     }
 
     /// Cancelled when the attempt is no longer wanted.
@@ -382,7 +397,12 @@ impl Workers {
         let started = Instant::now();
         let (kind, asset) = (job.payload.kind().as_str(), job.payload.asset());
         tracing::info!(job = %job.id, %asset, kind, attempt = job.attempt, "job begins");
-        let context = JobContext { progress: Arc::default(), cancelled: self.shutdown.hard().child_token() };
+        let context = JobContext {
+            progress: Arc::default(),
+            cancelled: self.shutdown.hard().child_token(),
+            workers: self.clone(),
+            job: Arc::new(job.clone()),
+        };
         let mut task = tokio::spawn({
             let (handler, job, context, memory) =
                 (handler.clone(), job.clone(), context.clone(), memory.clone());

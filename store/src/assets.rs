@@ -4,6 +4,7 @@ use lectern_domain::{
     Timestamp,
     asset::AssetState,
     failure::{Failure, FailureCode},
+    growth::Grown,
     ids::{AssetId, LessonId, PackageId, UserId},
     media::Rendition,
     plan::TranscodePlan,
@@ -24,7 +25,7 @@ macro_rules! asset_view {
             "SELECT assets.id, assets.owner_id, assets.lesson_id, assets.state, assets.progress, assets.generation, \
              assets.filename, assets.source_bytes, assets.source_info, assets.plan, assets.duration_ms, \
              assets.failure_code, assets.failure_message, assets.package_id, assets.wrapped_secret, \
-             assets.created_at, assets.updated_at, packages.renditions, lessons.release_at FROM assets \
+             assets.created_at, assets.updated_at, packages.renditions, packages.published_at, packages.grown, lessons.release_at FROM assets \
              LEFT JOIN packages ON packages.id = assets.package_id \
              LEFT JOIN lessons ON lessons.id = assets.lesson_id ",
             $rest
@@ -89,6 +90,8 @@ pub struct Asset {
     pub package: Option<PackageId>,
     /// What the published package offers.
     pub renditions: Vec<Rendition>,
+    /// How far the package can be played while the rest is being made, milliseconds.
+    pub playable_ms: Option<u64>,
     /// The asset secret, wrapped; absent once shredded.
     pub wrapped_secret: Option<Vec<u8>>,
     /// When the upload was announced.
@@ -106,6 +109,8 @@ impl FromRow for Asset {
                 message: row.get("failure_message")?,
             }),
         };
+        let published: Option<Timestamp> = row.maybe("published_at")?;
+        let grown: Option<Grown> = row.maybe_json("grown")?;
         Ok(Self {
             id: row.get("id")?,
             owner: row.get("owner_id")?,
@@ -122,6 +127,7 @@ impl FromRow for Asset {
             release_at: row.maybe("release_at")?,
             package: row.maybe("package_id")?,
             renditions: row.maybe_json("renditions")?.unwrap_or_default(),
+            playable_ms: grown.filter(|_| published.is_none()).map(|grown| grown.until_ms),
             wrapped_secret: row.maybe("wrapped_secret")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,

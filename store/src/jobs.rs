@@ -9,6 +9,7 @@ use lectern_domain::{
     job::{
         JobPayload, JobState, MAX_ATTEMPTS, MAX_FAILURES, RELEASED_SOON, URGENT, WorkClass, backoff, urgency,
     },
+    media::TranscodeOutput,
 };
 use time::Duration;
 
@@ -98,6 +99,34 @@ statements! {
         "SELECT COUNT(*) AS open FROM jobs WHERE asset_id = $1 AND kind IN ('transcode_span', 'transcode_audio') \
          AND state NOT IN ('done', 'cancelled')"
     );
+    OPEN_PACKAGING = both(
+        "SELECT COUNT(*) AS open FROM jobs WHERE asset_id = $1 AND kind IN ('grow', 'package') \
+         AND state NOT IN ('done', 'cancelled')"
+    );
+    // What must have been made before anything can be published: the first spans, and something of every sound.
+    OPEN_HEAD = split(
+        "SELECT COUNT(*) AS open FROM jobs WHERE asset_id = $1 AND state NOT IN ('done', 'cancelled') \
+         AND (kind = 'transcode_span' AND payload ->> 'span' < $2 OR kind = 'transcode_audio' AND NOT EXISTS \
+         (SELECT 1 FROM job_parts WHERE job_id = jobs.id AND job_parts.attempt = jobs.attempt))",
+        "SELECT COUNT(*) AS open FROM jobs WHERE asset_id = $1 AND state NOT IN ('done', 'cancelled') \
+         AND (kind = 'transcode_span' AND (payload ->> 'span')::bigint < $2 OR kind = 'transcode_audio' AND NOT EXISTS \
+         (SELECT 1 FROM job_parts WHERE job_id = jobs.id AND job_parts.attempt = jobs.attempt))",
+    );
+    // Those of attempts that were cancelled belong to an older generation.
+    FIRST_CLAIMED = both(
+        "SELECT MIN(at) AS at FROM job_story WHERE event = 'claimed' AND job_id IN (SELECT id FROM jobs \
+         WHERE asset_id = $1 AND kind IN ('transcode_span', 'transcode_audio') AND state <> 'cancelled')"
+    );
+    ADD_PART = both(
+        "INSERT INTO job_parts (job_id, attempt, part, output) SELECT id, attempt, (SELECT COUNT(*) FROM job_parts AS p \
+         WHERE p.job_id = jobs.id AND p.attempt = jobs.attempt), $3 FROM jobs WHERE id = $1 AND attempt = $2 \
+         AND state = 'leased'"
+    );
+    PARTS = both(
+        "SELECT job_parts.output FROM job_parts JOIN jobs ON jobs.id = job_parts.job_id \
+         AND jobs.attempt = job_parts.attempt WHERE job_id = $1 ORDER BY part"
+    );
+    DROP_PARTS = both("DELETE FROM job_parts WHERE job_id IN (SELECT id FROM jobs WHERE asset_id = $1)");
     // $5 is 1 when the attempt counts as a failure, $8 when it met an outage; 0 when the lease was given back or lost.
     PUT_BACK = both(concat!(
         "UPDATE jobs SET state = CASE WHEN failures + $5 >= $6 OR attempt - outages - $8 >= $7 THEN 'parked' \
@@ -426,15 +455,60 @@ pub(crate) async fn finish(
     Ok(ended)
 }
 
+struct Open(u64);
+
+impl FromRow for Open {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        row.get("open").map(Self)
+    }
+}
+
 /// How many of an asset's transcode jobs have not come to an end.
 pub(crate) async fn open_transcodes(tx: &mut Tx, asset: AssetId) -> Result<u64, Error> {
-    struct Open(u64);
-    impl FromRow for Open {
+    Ok(tx.fetch_optional::<Open>(OPEN_TRANSCODES, args![asset]).await?.map_or(0, |open| open.0))
+}
+
+/// How many of the jobs that make its package, or part of it.
+pub(crate) async fn open_packaging(tx: &mut Tx, asset: AssetId) -> Result<u64, Error> {
+    Ok(tx.fetch_optional::<Open>(OPEN_PACKAGING, args![asset]).await?.map_or(0, |open| open.0))
+}
+
+/// How many of the jobs without which nothing can be published: its first `spans`, and each sound of which nothing is there.
+pub(crate) async fn open_head(tx: &mut Tx, asset: AssetId, spans: u64) -> Result<u64, Error> {
+    Ok(tx.fetch_optional::<Open>(OPEN_HEAD, args![asset, spans]).await?.map_or(0, |open| open.0))
+}
+
+/// When work on an asset's tracks began.
+pub(crate) async fn first_claimed(tx: &mut Tx, asset: AssetId) -> Result<Option<Timestamp>, Error> {
+    struct At(Option<Timestamp>);
+    impl FromRow for At {
         fn from_row(row: &Row) -> Result<Self, Error> {
-            row.get("open").map(Self)
+            row.maybe("at").map(At)
         }
     }
-    Ok(tx.fetch_optional::<Open>(OPEN_TRANSCODES, args![asset]).await?.map_or(0, |open| open.0))
+    Ok(tx.fetch_optional::<At>(FIRST_CLAIMED, args![asset]).await?.and_then(|at| at.0))
+}
+
+/// Keeps what an attempt has made so far, besides what it told before. False: another attempt has begun.
+pub(crate) async fn add_part(tx: &mut Tx, job: &Job, output: &TranscodeOutput) -> Result<bool, Error> {
+    let output = serde_json::to_value(output).map_err(|error| corrupt("output", error))?;
+    Ok(tx.execute(ADD_PART, args![job.id, job.attempt, output]).await? == 1)
+}
+
+/// What the present attempt of a job has told of, in order.
+pub async fn parts(db: &Db, job: JobId) -> Result<Vec<TranscodeOutput>, Error> {
+    struct Part(TranscodeOutput);
+    impl FromRow for Part {
+        fn from_row(row: &Row) -> Result<Self, Error> {
+            row.json("output").map(Part)
+        }
+    }
+    Ok(db.fetch_all::<Part>(PARTS, args![job]).await?.into_iter().map(|part| part.0).collect())
+}
+
+/// Forgets the parts of an asset whose jobs have all ended.
+pub(crate) async fn drop_parts(tx: &mut Tx, asset: AssetId) -> Result<(), Error> {
+    tx.execute(DROP_PARTS, args![asset]).await.map(drop)
 }
 
 /// Steps of the backoff after which a job whose doors are away asks again at the same pace, about every half minute: an outage

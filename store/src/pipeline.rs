@@ -6,6 +6,7 @@ use lectern_domain::{
     asset::AssetState,
     cost::{light_cost, span_cost},
     failure::{Failure, FailureCode},
+    growth::{self, Grown},
     ids::{AssetId, PackageId},
     job::{JobPayload, JobState},
     media::{Rendition, TranscodeOutput},
@@ -18,7 +19,7 @@ use crate::{
     assets::{self, Asset, NewAsset},
     captions,
     jobs::{self, Job, NewJob, PutBack},
-    packages::{self, NewPackage},
+    packages::{self, NewPackage, Package},
     row::corrupt,
     statement::statements,
     value::args,
@@ -57,6 +58,9 @@ const PROBE_SHARE: f64 = 0.02;
 const TRANSCODE_SHARE: f64 = 0.92;
 const PACKAGE_SHARE: f64 = 0.06;
 
+/// Least time between two growths of a package that can be played.
+const BETWEEN_GROWTHS: time::Duration = time::Duration::seconds(2);
+
 /// Cores that estimates of memory assume: more threads hold more pictures.
 const CORES_OF_A_WORKER: f64 = 4.0;
 
@@ -74,8 +78,15 @@ pub enum Completion {
     Transcoded {
         /// Its segments.
         output: TranscodeOutput,
-        /// The package to queue if this was the last transcode job.
+        /// The package that it begins if it is the first of the asset.
         package: NewPackage,
+    },
+    /// A package has grown, or there was nothing yet to grow with.
+    Grown {
+        /// What it offers so far.
+        renditions: Vec<Rendition>,
+        /// How far it reaches.
+        grown: Grown,
     },
     /// Everything of the package is in the object store.
     Packaged {
@@ -260,7 +271,12 @@ pub async fn complete_all(db: &Db, ended: &[(Job, Completion)], now: Timestamp) 
         *taken = Taken::Yes;
         match completion {
             Completion::Probed { source, plan } => probed(&mut tx, &asset, source, plan, now).await?,
-            Completion::Transcoded { package, .. } => transcoded(&mut tx, &asset, package, now).await?,
+            Completion::Transcoded { package, .. } => landed(&mut tx, &asset, package, now).await?,
+            Completion::Grown { renditions, grown: reach } => {
+                if let JobPayload::Grow { package, landed, .. } = job.payload {
+                    grown(&mut tx, &asset, package, landed, renditions, reach, now).await?;
+                }
+            }
             Completion::Packaged { renditions, duration_ms } => {
                 if let JobPayload::Package { package, .. } = job.payload {
                     packaged(&mut tx, &asset, package, renditions, *duration_ms, now).await?;
@@ -339,18 +355,107 @@ async fn probed(
     Ok(())
 }
 
-async fn transcoded(tx: &mut Tx, asset: &Asset, package: &NewPackage, now: Timestamp) -> Result<(), Error> {
-    let open = jobs::open_transcodes(tx, asset.id).await?;
-    let payload = JobPayload::Package { asset: asset.id, package: package.id };
+/// Keeps what a transcode job has made so far, while it goes on; `package` as in [`Completion::Transcoded`].
+pub async fn part_made(
+    db: &Db,
+    job: &Job,
+    output: &TranscodeOutput,
+    package: &NewPackage,
+    now: Timestamp,
+) -> Result<Taken, Error> {
+    let mut tx = db.begin().await?;
+    let Some(asset) = assets::hold(&mut tx, job.payload.asset()).await? else { return Ok(Taken::Fenced) };
+    if !jobs::add_part(&mut tx, job, output).await? {
+        return Ok(Taken::Fenced);
+    }
+    landed(&mut tx, &asset, package, now).await?;
+    tx.commit().await?;
+    Ok(Taken::Yes)
+}
+
+/// Something more of an asset has been made.
+async fn landed(tx: &mut Tx, asset: &Asset, new: &NewPackage, now: Timestamp) -> Result<(), Error> {
+    if packages::of_generation(tx, asset.id, asset.generation).await?.is_none() {
+        packages::insert(tx, asset.id, asset.generation, new, now).await?;
+    }
+    let Some(package) = packages::of_generation(tx, asset.id, asset.generation).await? else { return Ok(()) };
+    packages::landed(tx, package.id).await?;
+    go_on(tx, asset, &Package { landed: package.landed + 1, ..package }, now).await
+}
+
+/// Queues what comes next for a package: the whole of it once everything is made, or as much as there is. One at a time, because
+/// both write its playlists.
+async fn go_on(tx: &mut Tx, asset: &Asset, package: &Package, now: Timestamp) -> Result<(), Error> {
+    let making = matches!(asset.state, AssetState::Processing | AssetState::Playable);
+    if !making || jobs::open_packaging(tx, asset.id).await? > 0 {
+        return Ok(());
+    }
+    let name = |what: &str| format!("{}:{}:{what}", asset.id, asset.generation);
+    if jobs::open_transcodes(tx, asset.id).await? == 0 {
+        let payload = JobPayload::Package { asset: asset.id, package: package.id };
+        let job = NewJob {
+            dedup_key: name("package"),
+            weight: PACKAGE_SHARE,
+            ..NewJob::new(payload, asset.owner, asset.release_at, now)
+        };
+        return jobs::insert(tx, job, now).await.map(drop);
+    }
+    if package.landed <= package.grown_at || !can_grow(tx, asset).await? {
+        return Ok(());
+    }
+    let payload = JobPayload::Grow { asset: asset.id, package: package.id, landed: package.landed };
     let job = NewJob {
-        dedup_key: format!("{}:{}:package", asset.id, asset.generation),
-        weight: PACKAGE_SHARE,
+        dedup_key: name(&format!("grow:{}", package.landed)),
         ..NewJob::new(payload, asset.owner, asset.release_at, now)
     };
-    if open == 0 && asset.state == AssetState::Processing && jobs::insert(tx, job, now).await? {
-        packages::insert(tx, asset.id, package, now).await?;
+    // Whoever plays has a while to go; what lands in that time is published together.
+    let begin = if asset.state == AssetState::Playable { now + BETWEEN_GROWTHS } else { now };
+    jobs::insert(tx, job, begin).await.map(drop)
+}
+
+/// Whether what has been made of an asset is enough to begin with and of use to anybody.
+async fn can_grow(tx: &mut Tx, asset: &Asset) -> Result<bool, Error> {
+    let Some(plan) = &asset.plan else { return Ok(false) };
+    let spans = plan.video.as_ref().map_or(&[][..], |video| &video.spans);
+    let head = spans.iter().filter(|span| span.start_ns < growth::LEAST_MS * 1_000_000).count();
+    let nothing_follows = !spans.is_empty() && head == spans.len();
+    if nothing_follows || plan.duration_ns < 2 * growth::LEAST_MS * 1_000_000 {
+        return Ok(false);
     }
-    Ok(())
+    // In the place of another asset that plays it will play when it is whole: until then that one is better.
+    Ok(shows(tx, asset).await? && jobs::open_head(tx, asset.id, head as u64).await? == 0)
+}
+
+/// Whether an asset's lesson shows it.
+async fn shows(tx: &mut Tx, asset: &Asset) -> Result<bool, Error> {
+    let Some(lesson) = asset.lesson else { return Ok(false) };
+    let current: Option<LessonAsset> = tx.fetch_optional(LESSON_ASSET_STATE, args![lesson]).await?;
+    Ok(current.is_some_and(|current| current.id == asset.id))
+}
+
+async fn grown(
+    tx: &mut Tx,
+    asset: &Asset,
+    package: PackageId,
+    landed: u64,
+    renditions: &[Rendition],
+    reach: &Grown,
+    now: Timestamp,
+) -> Result<(), Error> {
+    packages::set_grown(tx, package, renditions, reach, landed).await?;
+    let since = jobs::first_claimed(tx, asset.id).await?.unwrap_or(now);
+    let elapsed_ms = u64::try_from((now - since).whole_milliseconds()).unwrap_or(0);
+    let duration_ms = asset.duration_ms.unwrap_or(0);
+    let mut asset = asset.clone();
+    if growth::may_begin(reach.until_ms, duration_ms, elapsed_ms)
+        && shows(tx, &asset).await?
+        && assets::advance(tx, asset.id, AssetState::Playable, now).await?
+    {
+        tx.execute(POINT_PACKAGE, args![asset.id, package, duration_ms]).await?;
+        asset.state = AssetState::Playable;
+    }
+    let Some(package) = packages::of_generation(tx, asset.id, asset.generation).await? else { return Ok(()) };
+    go_on(tx, &asset, &package, now).await
 }
 
 async fn packaged(
@@ -361,12 +466,14 @@ async fn packaged(
     duration_ms: u64,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if !assets::advance(tx, asset.id, AssetState::Playable, now).await? {
+    let begins = assets::advance(tx, asset.id, AssetState::Playable, now).await?;
+    if !begins && asset.state != AssetState::Playable {
         return Ok(());
     }
     packages::publish(tx, package, renditions, now).await?;
+    jobs::drop_parts(tx, asset.id).await?;
     tx.execute(POINT_PACKAGE, args![asset.id, package, duration_ms]).await?;
-    if let Some(lesson) = asset.lesson {
+    if let Some(lesson) = asset.lesson.filter(|_| begins) {
         let current: Option<LessonAsset> = tx.fetch_optional(LESSON_ASSET_STATE, args![lesson]).await?;
         if let Some(replaced) = current.filter(|current| current.id != asset.id) {
             delete_asset(tx, replaced.id, now).await?;
@@ -387,9 +494,12 @@ async fn queue_clean_work(tx: &mut Tx, asset: &Asset, now: Timestamp) -> Result<
 /// Ends the work on an asset: it fails as cancelled, and can be retried. False: there is no work on it.
 pub async fn cancel_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<bool, Error> {
     assets::lock(tx, asset, now).await?;
-    let working = assets::find_in(tx, asset)
-        .await?
-        .is_some_and(|asset| matches!(asset.state, AssetState::Probing | AssetState::Processing));
+    let state = assets::find_in(tx, asset).await?.map(|asset| asset.state);
+    let working = match state {
+        Some(AssetState::Probing | AssetState::Processing) => true,
+        Some(AssetState::Playable) => jobs::open_transcodes(tx, asset).await? > 0,
+        _ => false,
+    };
     if working {
         fail_asset(tx, asset, &FailureCode::Cancelled.into(), now).await?;
     }

@@ -23,7 +23,7 @@ statements! {
     LESSON_FACTS = both(
         "SELECT u.id AS user_id, u.role, u.disabled_at, c.owner_id, c.published_status AS course_status, \
          l.published_status AS lesson_status, l.release_at, a.id AS asset_id, a.state AS asset_state, a.package_id, a.duration_ms, \
-         a.wrapped_secret, p.position_ms, k.kid, k.class, k.period, e.starts_at, e.ends_at \
+         v.published_at, a.wrapped_secret, p.position_ms, k.kid, k.class, k.period, e.starts_at, e.ends_at \
          FROM lessons l JOIN courses c ON c.id = l.course_id JOIN users u ON u.id = $2 \
          LEFT JOIN assets a ON a.id = l.asset_id \
          LEFT JOIN packages v ON v.id = a.package_id \
@@ -80,8 +80,10 @@ pub struct LessonFacts {
     pub facts: Facts,
     /// The lesson's asset.
     pub asset: Option<AssetId>,
-    /// Its published package.
+    /// Its package, once there is something to play in it.
     pub package: Option<PackageId>,
+    /// Whether more of it is being made.
+    pub growing: bool,
     /// Its duration, once known.
     pub duration_ms: Option<u64>,
     /// The names of the package's content keys.
@@ -201,6 +203,7 @@ impl FromRow for (LessonFacts, EntitlementRow) {
             facts: facts(row)?,
             asset: row.maybe("asset_id")?,
             package: row.maybe("package_id")?,
+            growing: row.maybe::<Timestamp>("published_at")?.is_none(),
             duration_ms: row.maybe("duration_ms")?,
             kids: key_name(row)?.into_iter().map(|name| name.kid).collect(),
             position_ms: row.maybe("position_ms")?.unwrap_or(0),

@@ -2,6 +2,7 @@
 //! and leaves its files under the attempt's own prefix.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -30,11 +31,15 @@ use lectern_store::{
     pipeline::{Completion, JobFailure},
 };
 
-use crate::child::{self, ChildError, Done, Feed, Launch, Reply, Request};
+use tokio::sync::mpsc;
+
+use crate::child::{self, ChildError, Done, Feed, Launch, Limits, News, Reply, Request};
 
 /// Does the jobs of [`WorkClass::FirstVideo`], [`WorkClass::Audio`] and [`WorkClass::BulkVideo`].
 #[derive(Debug, Clone)]
 pub struct TranscoderJobs {
+    /// Which of them.
+    pub classes: &'static [WorkClass],
     /// The database.
     pub db: Db,
     /// The object store.
@@ -50,6 +55,9 @@ pub struct TranscoderJobs {
     /// How packages will be protected.
     pub protection: Protection,
 }
+
+/// How far spans that nobody waits for stand back from those that somebody does; about a tenth of their share of a core.
+const BULK_NICENESS: i32 = 10;
 
 fn unavailable(error: impl std::fmt::Display) -> JobFailure {
     JobFailure::Unavailable(error.to_string())
@@ -74,7 +82,7 @@ fn child_failure(error: &ChildError) -> JobFailure {
 #[async_trait]
 impl Handler for TranscoderJobs {
     fn classes(&self) -> &'static [WorkClass] {
-        &[WorkClass::FirstVideo, WorkClass::Audio, WorkClass::BulkVideo]
+        self.classes
     }
 
     async fn run(&self, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
@@ -117,19 +125,24 @@ impl TranscoderJobs {
         work: &Path,
         request: impl FnOnce(PathBuf) -> Request,
         context: &JobContext,
+        made: mpsc::UnboundedSender<TranscodeOutput>,
     ) -> Result<Done, JobFailure> {
         let key = storage_key::source(asset);
         let size = self.objects.size(&key).await.map_err(unavailable)?;
         let size =
             size.ok_or_else(|| fail(FailureCode::Internal, "the source is not in the object store"))?;
-        let progress = |share| context.progress(share);
+        let news = move |news| match news {
+            News::Progress(share) => context.progress(share),
+            // Heard by nobody once the job is given up.
+            News::Made(part) => drop(made.send(part)),
+        };
         let done = if let Some(path) = self.objects.path(&key) {
-            child::run(launch, &request(path), progress, context.cancelled()).await
+            child::run(launch, &request(path), news, context.cancelled()).await
         } else {
             let mut feed =
                 Feed::create(self.objects.clone(), key, size, &work.join("source")).map_err(retry)?;
             let request = request(feed.path().to_owned());
-            let done = child::run_fetching(launch, &request, &mut feed, progress, context.cancelled()).await;
+            let done = child::run_fetching(launch, &request, &mut feed, news, context.cancelled()).await;
             tracing::debug!(
                 asset = %asset,
                 fetched_bytes = feed.fetched_bytes(),
@@ -153,7 +166,8 @@ impl TranscoderJobs {
         let launch = Launch { limits: self.launch.limits.clone().for_probe(), ..self.launch.clone() };
         let work = self.work_folder(job).await?;
         let request = |source| Request::Probe { source };
-        let done = self.run_child(asset.id, &launch, work.path(), request, context).await?;
+        let (made, _) = mpsc::unbounded_channel();
+        let done = self.run_child(asset.id, &launch, work.path(), request, context, made).await?;
         let Reply::Probed { info } = done.reply else {
             return Err(fail(FailureCode::Internal, "the child answered another question"));
         };
@@ -182,11 +196,26 @@ impl TranscoderJobs {
         let folder = work.path().join("made");
         tokio::fs::create_dir(&folder).await.map_err(retry)?;
         let request = |source| request(source, folder.clone());
-        let done = self.run_child(asset.id, &self.launch, work.path(), request, context).await?;
+        let (made, mut parts) = mpsc::unbounded_channel();
+        let mut stored = HashSet::new();
+        // Parts are stored while the child goes on.
+        let store_parts = async {
+            while let Some(part) = parts.recv().await {
+                self.store(asset.id, job, &part, &folder, &mut stored).await?;
+                context.made(&part, &self.next_package()).await;
+            }
+            Ok(())
+        };
+        let niceness = if job.payload.class() == WorkClass::BulkVideo { BULK_NICENESS } else { 0 };
+        let launch =
+            Launch { limits: Limits { niceness, ..self.launch.limits.clone() }, ..self.launch.clone() };
+        let child = self.run_child(asset.id, &launch, work.path(), request, context, made);
+        let (done, ()) = tokio::try_join!(child, store_parts)?;
         let Reply::Made { output } = done.reply else {
             return Err(fail(FailureCode::Internal, "the child answered another question"));
         };
-        self.store(asset.id, job, &output, &folder).await?;
+        self.store(asset.id, job, &output, &folder, &mut stored).await?;
+        self.store_beside(asset.id, job, &folder).await?;
         tracing::info!(
             asset = %asset.id,
             job = %job.id,
@@ -199,23 +228,38 @@ impl TranscoderJobs {
         Ok(Completion::Transcoded { output, package: self.next_package() })
     }
 
+    /// Moves the files of a report to the attempt's prefix, but for those that are `stored`.
     async fn store(
         &self,
         asset: AssetId,
         job: &Job,
         output: &TranscodeOutput,
         folder: &Path,
+        stored: &mut HashSet<String>,
     ) -> Result<(), JobFailure> {
         let prefix = storage_key::work_attempt_prefix(asset, job.id, job.attempt);
         for track in &output.tracks {
             let segments = track.segments.iter().map(|segment| segment.file.as_str());
             for file in std::iter::once(track.init.as_str()).chain(segments) {
-                self.objects
-                    .put_file(&format!("{prefix}{file}"), &folder.join(file))
-                    .await
-                    .map_err(unavailable)?;
+                if stored.contains(file) {
+                    continue;
+                }
+                let path = folder.join(file);
+                // The child has read the source: what it names must be a file that it made, nothing elsewhere.
+                let found = tokio::fs::symlink_metadata(&path).await;
+                if file.contains('/') || !found.is_ok_and(|found| found.is_file()) {
+                    return Err(retry(format!("{file:?} is not a file that the child made")));
+                }
+                self.objects.put_file(&format!("{prefix}{file}"), &path).await.map_err(unavailable)?;
+                stored.insert(file.to_owned());
             }
         }
+        Ok(())
+    }
+
+    /// Moves what a child leaves besides tracks.
+    async fn store_beside(&self, asset: AssetId, job: &Job, folder: &Path) -> Result<(), JobFailure> {
+        let prefix = storage_key::work_attempt_prefix(asset, job.id, job.attempt);
         for file in [stills::REPORT, stills::PICTURES, captions::TEXTS] {
             let path = folder.join(file);
             if path.exists() {

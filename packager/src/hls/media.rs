@@ -1,4 +1,4 @@
-//! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4): video on demand, one init segment, segments with or without keys.
+//! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4): whole or growing, one init segment, segments with or without keys.
 
 use std::fmt;
 
@@ -10,9 +10,23 @@ use hls_m3u8::{
 use super::VERSION;
 use crate::aes128::Iv;
 
-/// A finished media playlist. `Display` gives its text.
+/// Whether a playlist will get more segments (RFC 8216bis, 4.4.3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything is in it, and was from the beginning.
+    Whole,
+    /// More is added at its end, until it has `ended`.
+    Growing {
+        /// Whether this is the last time.
+        ended: bool,
+    },
+}
+
+/// A media playlist. `Display` gives its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaPlaylist {
+    /// Whether it will get more segments.
+    pub extent: Extent,
     /// Target duration in seconds, the same in every playlist of an asset (RFC 8216bis, 6.2.4).
     pub target_duration_s: u64,
     /// URI of the init segment, which is always clear.
@@ -47,7 +61,11 @@ impl fmt::Display for MediaPlaylist {
         writeln!(f, "#EXT-X-VERSION:{VERSION}")?;
         writeln!(f, "#EXT-X-TARGETDURATION:{}", self.target_duration_s)?;
         writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0")?;
-        writeln!(f, "#EXT-X-PLAYLIST-TYPE:VOD")?;
+        match self.extent {
+            Extent::Whole => writeln!(f, "#EXT-X-PLAYLIST-TYPE:VOD")?,
+            // Players begin where it ends unless they are told that it has a beginning (4.4.2.2).
+            Extent::Growing { .. } => writeln!(f, "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0")?,
+        }
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
         // Before the first KEY: a KEY applies to the MAPs after it (4.4.4.4), and the init segment is clear, so that
         // a player sets its decoders up while it waits for the key.
@@ -62,7 +80,10 @@ impl fmt::Display for MediaPlaylist {
             writeln!(f, "#EXTINF:{s}.{us:06},")?;
             writeln!(f, "{}", segment.uri)?;
         }
-        writeln!(f, "#EXT-X-ENDLIST")
+        match self.extent {
+            Extent::Whole | Extent::Growing { ended: true } => writeln!(f, "#EXT-X-ENDLIST"),
+            Extent::Growing { ended: false } => Ok(()),
+        }
     }
 }
 
@@ -86,7 +107,20 @@ mod tests {
     }
 
     fn playlist(segments: Vec<PlaylistSegment>) -> MediaPlaylist {
-        MediaPlaylist { target_duration_s: 4, init_uri: "720p/init.mp4".into(), segments }
+        let init_uri = "720p/init.mp4".into();
+        MediaPlaylist { extent: Extent::Whole, target_duration_s: 4, init_uri, segments }
+    }
+
+    #[test]
+    fn a_growing_playlist_only_gets_longer() {
+        let of = |count, ended| {
+            let extent = Extent::Growing { ended };
+            MediaPlaylist { extent, ..playlist((0..count).map(|at| segment(at, None)).collect()) }.to_string()
+        };
+        let (one, two, all) = (of(1, false), of(2, false), of(2, true));
+        assert!(one.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0\n"), "{one}");
+        assert!(two.starts_with(&one) && two.len() > one.len(), "{two}");
+        assert_eq!(all, format!("{two}#EXT-X-ENDLIST\n"));
     }
 
     #[test]

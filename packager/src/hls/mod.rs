@@ -9,7 +9,7 @@ pub mod bandwidth;
 mod media;
 mod multivariant;
 
-pub use media::{MediaPlaylist, PlaylistSegment, SegmentKey};
+pub use media::{Extent, MediaPlaylist, PlaylistSegment, SegmentKey};
 pub use multivariant::{AudioRendition, MultivariantPlaylist, Variant};
 
 /// EXT-X-VERSION: the lowest that allows what is used, an EXT-X-MAP for ordinary segments (RFC 8216bis, clause 8).

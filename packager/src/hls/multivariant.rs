@@ -35,6 +35,8 @@ pub struct Variant {
     pub bandwidth: u64,
     /// Average bit rate with the richest audio, bits per second.
     pub average_bandwidth: u64,
+    /// What it may come to need while it is still being made, bits per second; announced where that is more.
+    pub ceiling_bps: u64,
     /// RFC 6381 codecs of the variant and its audio.
     pub codecs: Vec<String>,
     /// Width and height in pixels; absent without picture.
@@ -103,7 +105,7 @@ fn media_tag(rendition: &AudioRendition, default: bool) -> hls_m3u8::Result<ExtX
 }
 
 fn stream_tag(variant: &Variant, with_audio: bool) -> VariantStream<'static> {
-    let mut data = StreamData::new(variant.bandwidth);
+    let mut data = StreamData::new(variant.bandwidth.max(variant.ceiling_bps));
     data.set_average_bandwidth(Some(variant.average_bandwidth));
     data.set_codecs(Some(Codecs::from(variant.codecs.clone())));
     data.set_resolution(variant.resolution.map(|(width, height)| (width as usize, height as usize)));

@@ -37,14 +37,20 @@ fn audio(name: &str, language: Option<&str>) -> TrackOutput {
 
 /// The package of these tracks, with the keys of a fixed secret.
 fn package(tracks: Vec<TrackOutput>) -> Manifests {
+    written(tracks, |layout, inits, secret| {
+        layout.manifests(inits, |name| secret.content_key(name.kid, name.period, name.class))
+    })
+}
+
+fn written(
+    tracks: Vec<TrackOutput>,
+    write: impl Fn(&PackageLayout, &[InitSegment], &AssetSecret) -> Result<Manifests, LayoutError>,
+) -> Manifests {
     let inits: Vec<InitSegment> = tracks.iter().map(|track| init(&track.kind)).collect();
     let kid = |n| Kid::generate(Timestamp::UNIX_EPOCH, &[n; 10]);
     let layout = PackageLayout::new(&[TranscodeOutput { tracks }], Some(PackageKeys::new(kid(1), kid(2))))
         .expect("good reports");
-    let secret = AssetSecret::from_bytes([9; 32]);
-    layout
-        .manifests(&inits, |name| secret.content_key(name.kid, name.period, name.class))
-        .expect("good inits")
+    write(&layout, &inits, &AssetSecret::from_bytes([9; 32])).expect("good inits")
 }
 
 fn init(kind: &TrackKind) -> InitSegment {
@@ -197,4 +203,58 @@ fn an_init_segment_of_another_track_is_refused() {
         assert!(layout.manifests(&[init], key).is_err());
     }
     assert!(layout.manifests(&[], key).is_err());
+}
+
+#[test]
+fn playlists_of_what_is_being_made() {
+    let growing = Growing { target_duration_s: 12, ceilings_bps: [("720p".to_owned(), 5_000_000)].into() };
+    let of = |segments: usize, ended| {
+        let rate = Ratio::new(24, 1);
+        let mut tracks =
+            vec![video("720p", 1280, 720, rate, [900_000, 800_000, 200_000]), audio("audio-0", None)];
+        for track in &mut tracks {
+            track.segments.truncate(segments);
+        }
+        written(tracks, |layout, inits, secret| {
+            let key = |name: &KeyName| secret.content_key(name.kid, name.period, name.class);
+            layout.growing_manifests(inits, key, &growing, ended)
+        })
+    };
+    let (one, two, all) = (of(1, false), of(2, false), of(3, true));
+    assert_eq!(
+        one.playlists.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["720p.growing.m3u8", "audio-0.growing.m3u8", "multivariant.growing.m3u8"]
+    );
+    let top = text(&one, "multivariant.growing.m3u8");
+    // What the encoder may come to need is announced, and what it needs on average as far as it is known.
+    assert!(top.contains("BANDWIDTH=5128000,AVERAGE-BANDWIDTH=1928000"), "{top}");
+    assert!(top.contains("URI=\"audio-0.growing.m3u8\"") && top.contains("\n720p.growing.m3u8\n"), "{top}");
+    for name in ["720p.growing.m3u8", "audio-0.growing.m3u8"] {
+        let (one, two, all) = (text(&one, name), text(&two, name), text(&all, name));
+        assert!(one.contains("#EXT-X-TARGETDURATION:12\n") && !one.contains("ENDLIST"), "{one}");
+        assert!(two.starts_with(one) && all.starts_with(two), "it only gets longer: {all}");
+        assert!(all.ends_with("#EXT-X-ENDLIST\n"));
+    }
+}
+
+#[test]
+fn what_is_known_of_a_plan_beforehand() {
+    use lectern_domain::plan::VideoPlan;
+    let rung = lectern_domain::ladder::Rung {
+        name: "720p".into(),
+        width: 1280,
+        height: 720,
+        crf: 22.0,
+        max_bps: 3_000_000,
+        buffer_bits: 6_000_000,
+    };
+    let video = VideoPlan { rungs: vec![rung], segment_ns: 4 * SECOND_NS, ..VideoPlan::default() };
+    let plan = |keep_all_frames| TranscodePlan {
+        duration_ns: 60 * SECOND_NS,
+        video: Some(VideoPlan { keep_all_frames, ..video.clone() }),
+        audio: Vec::new(),
+    };
+    let of = Growing::of(&plan(false));
+    assert_eq!((of.target_duration_s, of.ceilings_bps["720p"]), (12, 4_500_000));
+    assert_eq!(Growing::of(&plan(true)).target_duration_s, 5, "a short tail joins the last segment");
 }

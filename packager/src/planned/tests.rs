@@ -209,3 +209,68 @@ fn anything_else_is_refused_and_named() {
         assert!(refused.contains(expected), "expected {expected:?} in {refused:?}");
     }
 }
+
+#[test]
+fn the_beginning_of_what_there_is() {
+    let plan = planned();
+    let part = |part, output, whole| Made { part, output, source: String::new(), whole };
+    let some_sound = |segments: usize| {
+        let mut output = audio();
+        output.tracks[0].segments.truncate(segments);
+        output
+    };
+    let of = |second_whole, sound: TranscodeOutput, sound_whole| {
+        vec![
+            part(Part::Span(0), span(&plan, &[0, 1]), true),
+            part(
+                Part::Span(1),
+                if second_whole { span(&plan, &[2, 3]) } else { TranscodeOutput::default() },
+                second_whole,
+            ),
+            part(Part::Span(2), span(&plan, &[4]), true),
+            part(Part::Audio(0), sound, sound_whole),
+        ]
+    };
+    let parts = |made: &[Made]| made.iter().map(|made| made.part).collect::<Vec<_>>();
+
+    let first = beginning(of(false, some_sound(2), false));
+    assert_eq!(
+        parts(&first),
+        [Part::Span(0), Part::Audio(0)],
+        "a span that comes after one that is missing is left out"
+    );
+    let outputs: Vec<_> = first.iter().map(|made| made.output.clone()).collect();
+    check_beginning(&plan, &outputs).expect("it is of the plan");
+    let (short, longest_us) = reach(&first);
+    assert_eq!((short.until_ms, longest_us), (4_000, 2_000_000));
+    assert_eq!(short.segments.values().copied().collect::<Vec<_>>(), [2, 2, 2], "two rungs and a sound");
+    assert!(goes_on(&short, &Grown::default()) && !goes_on(&short, &short));
+
+    let all = reach(&beginning(of(true, some_sound(5), false))).0;
+    assert_eq!(all.until_ms, 10_000);
+    assert!(goes_on(&all, &short));
+    // Another attempt at the sound has not come as far yet: what is published stays as it is.
+    let again = reach(&beginning(of(true, some_sound(1), false))).0;
+    assert!(!goes_on(&again, &short));
+    assert!(
+        beginning(of(true, TranscodeOutput::default(), false)).is_empty(),
+        "nothing is known of the sound"
+    );
+    // Sound that ends before the picture holds nobody up; a source may have none at all.
+    assert_eq!(reach(&beginning(of(true, some_sound(1), true))).0.until_ms, 10_000);
+    assert_eq!(reach(&beginning(of(true, TranscodeOutput::default(), true))).0.until_ms, 10_000);
+}
+
+#[test]
+fn what_is_told_at_different_times_is_one_report() {
+    let part = |range: std::ops::Range<usize>| {
+        let mut output = audio();
+        output.tracks[0].segments = output.tracks[0].segments[range].to_vec();
+        output
+    };
+    assert_eq!(joined(vec![part(0..2), part(2..5)]), audio());
+    assert_eq!(joined(Vec::new()), TranscodeOutput::default());
+    assert_eq!(joined(vec![part(0..2), part(3..5)]), part(0..2), "one that is missing ends it");
+    assert_eq!(joined(vec![part(0..2), part(0..2)]), part(0..2), "twice is once");
+    assert_eq!(joined(vec![part(1..2)]), TranscodeOutput::default());
+}

@@ -4,6 +4,7 @@ mod captions;
 mod chapters;
 mod deletion;
 mod failures;
+mod growth;
 mod leases;
 mod pipeline;
 mod turns;

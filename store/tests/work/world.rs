@@ -5,6 +5,7 @@ use lectern_domain::{
     account::Role,
     asset::AssetState,
     course::{LessonType, PublishedStatus},
+    growth::Grown,
     ids::{AssetId, CourseId, JobId, LessonId, PackageId, ProcessId, UserId},
     job::{JobKind, JobPayload},
     keys::Protection,
@@ -197,6 +198,11 @@ pub(crate) fn completion(job: &Job, spans: u64) -> Completion {
                 protection: Protection::None,
                 keys: Vec::new(),
             },
+        },
+        // What there is: every span that is done, in spans of four seconds.
+        JobPayload::Grow { landed, .. } => Completion::Grown {
+            renditions: Vec::new(),
+            grown: Grown { segments: [("360p".into(), landed as u32)].into(), until_ms: landed * 4_000 },
         },
         JobPayload::Package { .. } => {
             Completion::Packaged { renditions: Vec::new(), duration_ms: spans * 4_000 }

@@ -87,6 +87,15 @@ pub enum Reply {
     },
 }
 
+/// What is heard of a child while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// How far it is, from 0 to 1, never falling.
+    Progress(f64),
+    /// Segments that are whole, besides those of earlier news. The answer has all of them again.
+    Made(TranscodeOutput),
+}
+
 /// What the work cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -118,6 +127,9 @@ pub struct Limits {
     pub wall: Duration,
     /// Time without any decoded or encoded buffer after which the work counts as stuck.
     pub stall: Duration,
+    /// How far it stands back from other work on the machine; nice(2).
+    #[serde(default)]
+    pub niceness: i32,
     /// Work on a kernel without Landlock, where the child could read every file of its user.
     #[serde(default)]
     pub allow_without_landlock: bool,
@@ -138,6 +150,7 @@ impl Limits {
             file_bytes: 4 << 30,
             wall: Duration::from_mins(20),
             stall: Duration::from_secs(90),
+            niceness: 0,
             allow_without_landlock: false,
         }
     }
@@ -167,6 +180,10 @@ enum Answer {
 enum Event {
     Progress {
         done: f64,
+    },
+    /// What has been made since the last of these and will not change any more.
+    Made {
+        part: TranscodeOutput,
     },
     /// A range of the source that the child waits for.
     Need {

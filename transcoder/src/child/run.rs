@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Done, Event, Feed, Limits, Order, Request};
+use super::{Answer, Done, Event, Feed, Limits, News, Order, Request};
 use crate::ranges::feed::FeedError;
 
 /// Bytes of standard error kept for the log.
@@ -109,15 +109,14 @@ impl ChildError {
     }
 }
 
-/// Runs one request in a child of its own. `on_progress` gets values from 0 to 1 that never fall. Dropping the future
-/// kills the child.
+/// Runs one request in a child of its own. Dropping the future kills the child.
 pub async fn run(
     launch: &Launch,
     request: &Request,
-    on_progress: impl FnMut(f64) + Send,
+    on_news: impl FnMut(News) + Send,
     cancel: &CancellationToken,
 ) -> Result<Done, ChildError> {
-    converse(launch, request, None, on_progress, cancel).await
+    converse(launch, request, None, on_news, cancel).await
 }
 
 /// The same for a request whose source is [`Feed::path`]: what the child reads of it is fetched.
@@ -125,17 +124,17 @@ pub async fn run_fetching(
     launch: &Launch,
     request: &Request,
     feed: &mut Feed,
-    on_progress: impl FnMut(f64) + Send,
+    on_news: impl FnMut(News) + Send,
     cancel: &CancellationToken,
 ) -> Result<Done, ChildError> {
-    converse(launch, request, Some(feed), on_progress, cancel).await
+    converse(launch, request, Some(feed), on_news, cancel).await
 }
 
 async fn converse(
     launch: &Launch,
     request: &Request,
     mut feed: Option<&mut Feed>,
-    mut on_progress: impl FnMut(f64) + Send,
+    mut on_news: impl FnMut(News) + Send,
     cancel: &CancellationToken,
 ) -> Result<Done, ChildError> {
     let failed = |source| ChildError::Start { program: launch.program.clone(), source };
@@ -169,9 +168,10 @@ async fn converse(
             match serde_json::from_slice::<Event>(&text) {
                 Ok(Event::Progress { done }) if done > furthest => {
                     furthest = done.min(1.0);
-                    on_progress(furthest);
+                    on_news(News::Progress(furthest));
                 }
                 Ok(Event::Progress { .. }) => {}
+                Ok(Event::Made { part }) => on_news(News::Made(part)),
                 Ok(Event::Need { offset, length }) => {
                     let feed = feed.as_mut().ok_or_else(nothing_to_fetch)?;
                     let have = feed.need(offset, length).await?;

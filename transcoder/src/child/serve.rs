@@ -15,7 +15,10 @@ use crate::{
     ranges::held::{Ask, Ranges},
     sandbox,
 };
-use lectern_domain::failure::FailureCode;
+use lectern_domain::{
+    failure::FailureCode,
+    media::{TrackOutput, TranscodeOutput},
+};
 
 /// Least time between two progress lines.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -52,6 +55,9 @@ fn serve() -> Result<(), String> {
             (source, Some(folder))
         }
     };
+    if order.limits.niceness != 0 {
+        let _ = rustix::process::nice(order.limits.niceness);
+    }
     sandbox::lock_in(source, folder.map(std::path::PathBuf::as_path), &order.limits)
         .map_err(|error| error.to_string())?;
     let (file, ranges) = source_file(source, order.fetched_bytes)?;
@@ -59,7 +65,9 @@ fn serve() -> Result<(), String> {
     end_when_stuck(watched, &order.limits)?;
 
     let mut reporter = Reporter { furthest: 0.0, last: None };
-    let result = work(&order.request, &file, &mut |done| reporter.report(done));
+    // A parent that no longer listens is noticed by the other thread.
+    let mut made = |track| drop(write_event(&Event::Made { part: TranscodeOutput { tracks: vec![track] } }));
+    let result = work(&order.request, &file, &mut |done| reporter.report(done), &mut made);
     let usage = own.usage();
     write_event(&match result {
         Ok(reply) => Event::Done { reply, usage },
@@ -86,7 +94,12 @@ fn source_file(path: &Path, fetched_bytes: Option<u64>) -> Result<(SourceFile, O
     Ok((SourceFile::Fetched(Arc::clone(&ranges)), Some(ranges)))
 }
 
-fn work(request: &Request, file: &SourceFile, progress: &mut dyn FnMut(f64)) -> Result<Reply, MediaFailure> {
+fn work(
+    request: &Request,
+    file: &SourceFile,
+    progress: &mut dyn FnMut(f64),
+    made: &mut dyn FnMut(TrackOutput),
+) -> Result<Reply, MediaFailure> {
     match request {
         Request::Probe { .. } => graph::probe(file).map(|info| Reply::Probed { info }),
         Request::Decode { .. } => graph::count(file, progress).map(|counted| Reply::Decoded {
@@ -98,7 +111,7 @@ fn work(request: &Request, file: &SourceFile, progress: &mut dyn FnMut(f64)) -> 
                 .map(|output| Reply::Made { output })
         }
         Request::Audio { info, plan, folder, .. } => {
-            let output = graph::transcode_audio(file, info, plan, folder, progress)?;
+            let output = graph::transcode_audio(file, info, plan, folder, progress, made)?;
             // With the first sound, which reads the whole source as well.
             if info.audio.first().is_some_and(|first| first.index == plan.track)
                 && let Err(error) = graph::extract_texts(file, info, folder)

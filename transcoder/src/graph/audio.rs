@@ -18,7 +18,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use lectern_domain::{
     failure::FailureCode,
-    media::{TrackKind, TrackOutput, TranscodeOutput},
+    media::{SegmentOutput, TrackKind, TrackOutput, TranscodeOutput},
     plan::{AudioPlan, SECOND_NS},
     source::SourceInfo,
 };
@@ -43,16 +43,20 @@ const TOLERANCE_MS: u64 = 10;
 const MAX_GAP_NS: u64 = 3_600 * SECOND_NS;
 /// How often a wait looks at the time.
 const POLL: Duration = Duration::from_millis(100);
+/// Segments that are told of together, and the least time between that: each time costs the parent a transaction.
+const TELL_OF: usize = 4;
+const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Bytes of one sample of one channel.
 const SAMPLE_BYTES: usize = 4;
 
-/// Makes one audio track into `folder`.
+/// Makes one audio track into `folder`. `made` hears of segments that are whole while others are still being made.
 pub(crate) fn transcode_audio(
     file: &SourceFile,
     source: &SourceInfo,
     plan: &AudioPlan,
     folder: &Path,
     progress: OnProgress<'_>,
+    made: &mut dyn FnMut(TrackOutput),
 ) -> Result<TranscodeOutput, MediaFailure> {
     let raw = gst::Caps::builder("audio/x-raw")
         .field("format", "F32LE")
@@ -106,6 +110,9 @@ pub(crate) fn transcode_audio(
             .copy_region(gst::BufferCopyFlags::MEMORY, skip * frame..(skip + have) * frame)
             .map_err(MediaFailure::internal)?;
         encoder.push(&mut written, part, have as u64)?;
+        if let Some(track) = encoder.news(plan)? {
+            made(track);
+        }
         let done = written as f64 / rate as f64 * 1e9;
         progress(done / source.duration_ns.unwrap_or(0).max(1) as f64);
     }
@@ -145,6 +152,9 @@ struct Encoding {
     source: gst_app::AppSrc,
     units: Arc<Mutex<Units>>,
     rate: u64,
+    /// Segments that were told of. Their files may be gone.
+    told: Vec<SegmentOutput>,
+    told_at: Option<Instant>,
 }
 
 impl Encoding {
@@ -188,7 +198,8 @@ impl Encoding {
                 })
                 .build(),
         );
-        let encoding = Self { pipeline: Running(pipeline), source, units, rate };
+        let encoding =
+            Self { pipeline: Running(pipeline), source, units, rate, told: Vec::new(), told_at: None };
         encoding.pipeline.0.set_state(gst::State::Playing).map_err(|_| {
             encoding.error().unwrap_or_else(|| MediaFailure::internal("the audio graph does not start"))
         })?;
@@ -217,7 +228,7 @@ impl Encoding {
         Ok(())
     }
 
-    fn finish(self, plan: &AudioPlan) -> Result<TrackOutput, MediaFailure> {
+    fn finish(mut self, plan: &AudioPlan) -> Result<TrackOutput, MediaFailure> {
         self.source.end_of_stream().map_err(MediaFailure::internal)?;
         let deadline = Instant::now() + STALL;
         // What goes wrong while encoding is never the source's fault.
@@ -230,28 +241,52 @@ impl Encoding {
             }
         }
         let units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = units.muxing.names();
         let segments = units.muxing.finish()?;
-        let init = names.init();
-        Ok(TrackOutput {
-            name: plan.name.clone(),
-            kind: TrackKind::Audio {
-                sample_rate: plan.sample_rate,
-                channels: plan.channels,
-                language: plan.language.clone(),
-            },
-            timescale: measure::timescale(&names.folder.join(&init))?,
-            init,
-            segments: segments
-                .iter()
-                .map(|index| measure::segment(names, *index))
-                .collect::<Result<_, _>>()?,
-        })
+        let mut all = std::mem::take(&mut self.told);
+        let rest = measured(units.muxing.names(), &segments[all.len()..])?;
+        all.extend(rest);
+        Ok(track_of(units.muxing.names(), plan, all))
+    }
+
+    /// The segments that are whole and were not told of, when it is time to tell.
+    fn news(&mut self, plan: &AudioPlan) -> Result<Option<TrackOutput>, MediaFailure> {
+        if self.told_at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return Ok(None);
+        }
+        let units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = units.muxing.whole(self.told.len());
+        if whole.len() < TELL_OF {
+            return Ok(None);
+        }
+        let whole = measured(units.muxing.names(), &whole)?;
+        self.told.extend(whole.iter().cloned());
+        self.told_at = Some(Instant::now());
+        Ok(Some(track_of(units.muxing.names(), plan, whole)))
     }
 
     /// What goes wrong while encoding is never the source's fault.
     fn error(&self) -> Option<MediaFailure> {
         self.pipeline.error().map(|failure| MediaFailure::internal(failure.detail))
+    }
+}
+
+/// Some segments, from their files.
+fn measured(names: &mux::Names, segments: &[u32]) -> Result<Vec<SegmentOutput>, MediaFailure> {
+    segments.iter().map(|index| measure::segment(names, *index)).collect()
+}
+
+fn track_of(names: &mux::Names, plan: &AudioPlan, segments: Vec<SegmentOutput>) -> TrackOutput {
+    TrackOutput {
+        name: plan.name.clone(),
+        kind: TrackKind::Audio {
+            sample_rate: plan.sample_rate,
+            channels: plan.channels,
+            language: plan.language.clone(),
+        },
+        // The muxer was told to use it, and the packager looks at the init segment.
+        timescale: plan.sample_rate,
+        init: names.init(),
+        segments,
     }
 }
 

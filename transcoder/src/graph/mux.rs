@@ -158,6 +158,14 @@ impl Muxing {
         Ok(std::mem::take(&mut written.begun))
     }
 
+    /// Before the end of the stream: the segments after the first `from` whose files are whole, in order.
+    pub(super) fn whole(&self, from: usize) -> Vec<u32> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last one that was begun may get more data.
+        let whole = written.begun.len().saturating_sub(1);
+        written.begun.get(from..whole).map_or_else(Vec::new, <[u32]>::to_vec)
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }

@@ -8,7 +8,7 @@ use lectern_domain::{
     plan::{PlanSettings, TranscodePlan, plan},
     source::SourceInfo,
 };
-use lectern_transcoder::child::{ChildError, Done, Launch, Limits, Reply, Request, run};
+use lectern_transcoder::child::{ChildError, Done, Launch, Limits, News, Reply, Request, run};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +24,20 @@ pub(crate) fn launch(limits: Limits) -> Launch {
 pub(crate) fn ask(request: &Request, limits: Limits) -> Result<Done, ChildError> {
     block_on(async {
         let mut furthest = 0.0;
-        let on_progress = |done: f64| {
-            assert!(done > furthest && done <= 1.0, "progress went from {furthest} to {done}");
-            furthest = done;
+        let mut told = Vec::new();
+        let on_news = |news| match news {
+            News::Progress(done) => {
+                assert!(done > furthest && done <= 1.0, "progress went from {furthest} to {done}");
+                furthest = done;
+            }
+            News::Made(part) => told.extend(part.tracks.into_iter().flat_map(|track| track.segments)),
         };
-        run(&launch(limits), request, on_progress, &CancellationToken::new()).await
+        let done = run(&launch(limits), request, on_news, &CancellationToken::new()).await;
+        if let Ok(Done { reply: Reply::Made { output }, .. }) = &done {
+            let all: Vec<_> = output.tracks.iter().flat_map(|track| &track.segments).collect();
+            assert!(told.iter().eq(all.into_iter().take(told.len())), "{told:?} of {output:?}");
+        }
+        done
     })
 }
 

@@ -121,6 +121,10 @@ export interface Asset {
   duration_ms: number | null;
   source_bytes: number | null;
   renditions: Rendition[];
+  /** While the rest is being made: how much can be played. */
+  playable_ms?: number;
+  /** Why it is this ladder, for whoever teaches. */
+  why?: string[];
   failure?: { code: string; message: string; retryable: boolean } | null;
   created_at: string;
   updated_at: string;
@@ -167,6 +171,9 @@ export interface PlaybackAnswer {
   hls_native_url: string;
   storyboard_url: string | null;
   chapters_url: string | null;
+  duration_ms: number | null;
+  /** More of it is being made: the playlists get longer. */
+  growing: boolean;
   heartbeat_url: string;
   position_ms: number;
 }

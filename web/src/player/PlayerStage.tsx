@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import type { ApiError } from '../api/problem';
 import type { Chapter, ChapterSheet, PlaybackAnswer } from '../api/types';
 import { CourseCover } from '../ui/CourseCover';
+import { duration } from '../ui/format';
 import { Icon } from '../ui/Icon';
 import { ChapterList } from './ChapterList';
 import './mediaElements';
@@ -41,9 +42,9 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
   const [shortcuts, setShortcuts] = useState(() => readPreferences().shortcuts);
 
   // Before the engine's effect: the last report must go out while the element still knows its position.
-  useProgressReports({ video, lessonId, completed, onProgress });
+  useProgressReports({ video, lessonId, leastMs: answer.growing ? (answer.duration_ms ?? Infinity) : 0, completed, onProgress });
   const [nowMs, setNowMs] = useState(startMs);
-  const { levels, level, chosen, choose, texts, text, chooseText, sounds, heard, chooseSound, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
+  const { levels, level, chosen, choose, texts, text, chooseText, sounds, heard, chooseSound, growth, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
   const onlySound = audioOnly || sound;
 
   useEffect(() => {
@@ -166,6 +167,12 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
           {!onlySound && <media-fullscreen-button notooltip="" data-testid="fullscreen" />}
         </media-control-bar>
       </media-controller>
+      {answer.growing && growth !== null && (
+        <p className="notice" role="note" data-testid="growing">
+          This lecture is still being prepared. The first {duration(growth * 1000)}
+          {answer.duration_ms ? ` of ${duration(answer.duration_ms)}` : ''} can be watched; more appears as you go on.
+        </p>
+      )}
       <ChapterList
         chapters={chapters}
         sheet={sheet}

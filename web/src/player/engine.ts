@@ -17,6 +17,8 @@ export interface EngineEvents {
   onSounds(sounds: Track[]): void;
   /** The one that is heard. */
   onSound(sound: number): void;
+  /** Up to where there is something to play, seconds, while more is being made; null when all is there. */
+  onGrowth(untilSeconds: number | null): void;
   /** Sound without picture. */
   onAudioOnly(): void;
   /** A key was refused; the engine has stopped. */

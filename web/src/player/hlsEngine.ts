@@ -122,6 +122,7 @@ export function playWithHls(video: HTMLVideoElement, { answer, startSeconds, tok
   });
   hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_name, data) => events.onSound(data.id));
   hls.on(Hls.Events.LEVEL_SWITCHED, (_name, data) => events.onLevel(data.level));
+  hls.on(Hls.Events.LEVEL_UPDATED, (_name, { details }) => events.onGrowth(details.live ? details.edge : null));
   hls.on(Hls.Events.FRAG_BUFFERED, calm);
   hls.on(Hls.Events.ERROR, onError);
   addEventListener('online', retryNow);

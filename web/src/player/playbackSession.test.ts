@@ -13,6 +13,8 @@ const answer: PlaybackAnswer = {
   storyboard_url: null,
   chapters_url: null,
   heartbeat_url: '/api/v1/playback/ses_1/heartbeat',
+  duration_ms: null,
+  growing: false,
   position_ms: 0,
 };
 

@@ -34,6 +34,8 @@ interface PlaybackView {
   /** The sound that is heard. */
   heard: number;
   chooseSound: (sound: number) => void;
+  /** Up to where there is something to play, seconds, while more is being made. */
+  growth: number | null;
   /** Sound without picture, as the presentation says. */
   sound: boolean;
   trouble: Trouble | null;
@@ -48,6 +50,7 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
   const [text, setText] = useState(-1);
   const [sounds, setSounds] = useState<Track[]>([]);
   const [heard, setHeard] = useState(-1);
+  const [growth, setGrowth] = useState<number | null>(null);
   const [sound, setSound] = useState(false);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const engine = useRef<Engine | null>(null);
@@ -101,6 +104,7 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
             if (wanted >= 0) queueMicrotask(() => engine.current?.setSound(wanted));
           },
           onSound: setHeard,
+          onGrowth: setGrowth,
           onAudioOnly: () => setSound(true),
           onRefused: stop,
           onTrouble: setTrouble,
@@ -158,6 +162,7 @@ export function usePlayback({ video, answer, startMs, autoplay, onStopped }: Pla
       engine.current?.setSound(next);
       writePreferences({ sound: sounds[next]?.language ?? null });
     },
+    growth,
     sound,
     trouble,
     retryNow: () => engine.current?.retryNow(),

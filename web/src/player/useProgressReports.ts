@@ -7,12 +7,14 @@ import { ProgressReporter, REPORT_EVERY_MS } from './progressReporter';
 interface ProgressNeeds {
   video: RefObject<HTMLVideoElement | null>;
   lessonId: string;
+  /** How long the lecture will be at least, while the element knows only what has been made of it. */
+  leastMs: number;
   completed: boolean;
   /** Something was stored. */
   onProgress: () => void;
 }
 
-export function useProgressReports({ video, lessonId, completed, onProgress }: ProgressNeeds): void {
+export function useProgressReports({ video, lessonId, leastMs, completed, onProgress }: ProgressNeeds): void {
   const stored = useEffectEvent(onProgress);
   const wasCompleted = useEffectEvent(() => completed);
 
@@ -32,7 +34,7 @@ export function useProgressReports({ video, lessonId, completed, onProgress }: P
     const remember = () => {
       if (element.readyState === 0) return;
       lastMs = element.currentTime * 1000;
-      durationMs = element.duration * 1000;
+      durationMs = Math.max(element.duration * 1000, leastMs);
     };
     const report = () => {
       remember();
@@ -72,5 +74,5 @@ export function useProgressReports({ video, lessonId, completed, onProgress }: P
       leave();
       stored();
     };
-  }, [video, lessonId]);
+  }, [video, lessonId, leastMs]);
 }

@@ -44,7 +44,11 @@ export function AssetStatus({ assetId, lessonId }: { assetId: string; lessonId: 
           </span>
         </div>
       )}
-      {asset.state === 'playable' && <p className="muted">Learners can already press play; the better qualities follow.</p>}
+      {asset.state === 'playable' && (
+        <p className="muted" data-testid="playable">
+          Learners can already press play{asset.playable_ms ? `: the first ${duration(asset.playable_ms)} are there, and more follows` : ''}.
+        </p>
+      )}
       {!connected && asset.state !== 'ready' && asset.state !== 'failed' && (
         <p className="muted" role="status">
           The connection is lost; processing goes on. Trying again…
@@ -56,6 +60,16 @@ export function AssetStatus({ assetId, lessonId }: { assetId: string; lessonId: 
             ? `Encrypted, in ${pictures.map((rendition) => rendition.name).join(', ')}`
             : 'Encrypted, sound only'}
         </p>
+      )}
+      {asset.why && asset.why.length > 0 && asset.state !== 'failed' && (
+        <details className="small muted" data-testid="why">
+          <summary>Why these qualities</summary>
+          <ul>
+            {asset.why.map((reason) => (
+              <li key={reason}>{reason}</li>
+            ))}
+          </ul>
+        </details>
       )}
       {asset.state === 'failed' && (
         <div className="notice notice-bad" role="alert" data-testid="asset-failure" data-code={asset.failure?.code}>
