@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR
 help:
 	@echo "make demo    install what is missing, build, run the main job on a sample lecture, keep serving"
 	@echo "make test    install what the tests need, run every check and test"
-	@echo "make bench   side by side with ffmpeg and bare lapin; writes docs/benchmarks*.md"
+	@echo "make bench   side by side with ffmpeg and bare lapin, and how long learners wait; writes docs/benchmarks*.md"
 	@echo "make build   an optimised lectern in $(CARGO_TARGET_DIR)/release"
 
 demo: install-build web
@@ -25,6 +25,7 @@ test: install-test web clients
 
 bench: install-bench install-test clients build
 	benches/run
+	benches/playable
 	benches/many-machines
 
 install-build:

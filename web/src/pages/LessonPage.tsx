@@ -82,6 +82,7 @@ export function LessonPage() {
               durationMs={durationMs}
               storedMs={mark?.position_ms ?? 0}
               completed={mark?.completed ?? false}
+              growing={asset.data?.playable_ms !== undefined}
               audioOnly={renditions.length > 0 && renditions.every((rendition) => rendition.kind === 'audio')}
             />
           )}

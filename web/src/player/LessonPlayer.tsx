@@ -35,20 +35,22 @@ interface LessonPlayerProps {
   storedMs: number;
   completed: boolean;
   audioOnly: boolean;
+  /** More of it is being made: there are no stills yet. */
+  growing: boolean;
 }
 
 /** A session healed by itself this recently is not healed again, milliseconds. */
 const HEAL_PAUSE_MS = 60_000;
 
 export function LessonPlayer(props: LessonPlayerProps) {
-  const { lessonId, courseId, assetId, mayOpen, title, durationMs, storedMs, completed, audioOnly } = props;
+  const { lessonId, courseId, assetId, mayOpen, title, durationMs, storedMs, completed, audioOnly, growing } = props;
   const [phase, setPhase] = useState<Phase>({ kind: 'idle' });
   const healedAt = useRef(-HEAL_PAUSE_MS);
   const queries = useQueryClient();
   const found = useQuery({ ...chaptersQuery(assetId), enabled: mayOpen && assetId !== '', retry: false });
   const chapters = found.data?.items ?? [];
   const sheet = found.data?.sheet ?? null;
-  const posterUrl = useStill(lessonId, 'poster.jpg', mayOpen && !audioOnly && phase.kind !== 'playing');
+  const posterUrl = useStill(lessonId, 'poster.jpg', mayOpen && !audioOnly && !growing && phase.kind !== 'playing');
   const sheetUrl = useStill(lessonId, 'chapters.jpg', mayOpen && sheet !== null);
 
   useEffect(() => void loadStage().catch(() => undefined), []);

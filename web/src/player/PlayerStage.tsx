@@ -168,7 +168,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         </media-control-bar>
       </media-controller>
       {answer.growing && growth !== null && (
-        <p className="notice" role="note" data-testid="growing">
+        <p className="notice stage-note" role="note" data-testid="growing">
           This lecture is still being prepared. The first {duration(growth * 1000)}
           {answer.duration_ms ? ` of ${duration(answer.duration_ms)}` : ''} can be watched; more appears as you go on.
         </p>
