@@ -176,6 +176,35 @@ async fn a_learner_watches_what_is_still_being_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_plays_while_other_machines_make_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = lecture(folder.path(), 10);
+    let transcoder = |name| Process { name, roles: "transcoder", core: None };
+    let server = Process { name: "server", roles: "api,ingest,packager,license-server", core: None };
+    let processes = [server, transcoder("transcoder-1"), transcoder("transcoder-2")];
+    let topology = Topology::start_on(Services::start(&[]).await, folder.path(), &processes, &[]).await;
+    let mut instructor = Client::new(&topology.node("server").url).unwrap();
+    instructor.register("ines", "ines@school.example", "correct horse battery", "instructor").await.unwrap();
+    let (_, lesson) = course_and_lesson(&instructor).await;
+    let asset = instructor.upload(&lesson, &file, |_| {}).await.unwrap();
+    let found = playable(&instructor, &asset).await;
+    assert!(found["playable_ms"].as_u64().unwrap() < 290_000, "{found}");
+    let early = watch::native_url(&instructor, &lesson).await;
+    assert_eq!(settled(&instructor, &asset, Duration::from_mins(3)).await["state"], "ready");
+    let mut makers = std::collections::BTreeSet::new();
+    for job in jobs::of_asset(&topology.db, asset.parse().unwrap()).await.unwrap() {
+        if job.payload.kind() == JobKind::TranscodeSpan {
+            assert_eq!((job.attempt, job.failures), (1, 0), "{job:?}");
+            let story = jobs::story(&topology.db, job.id).await.unwrap();
+            makers.extend(story.into_iter().filter(|line| line.event == "claimed").map(|line| line.detail));
+        }
+    }
+    assert_eq!(makers.len(), 2, "both made spans of it");
+    let whole = watch::decoded_by_ffmpeg(&watch::native_url(&instructor, &lesson).await);
+    assert_eq!(whole, watch::decoded_by_ffmpeg(&early));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_the_server_does_not_take_back_what_is_published() {
     let folder = tempfile::tempdir().unwrap();
     let file = lecture(folder.path(), 10);
