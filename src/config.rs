@@ -80,6 +80,7 @@ section!(Transcode {
     memory_limit_mib: u64,
     stall_seconds: u64,
     keep_all_frames: bool,
+    loudness_lufs: i32,
     quality: Quality,
     allow_unconfined: bool,
 });
@@ -250,6 +251,7 @@ impl Config {
             max_duration_ms: self.transcode.max_duration_hours * 3_600_000,
             keep_all_frames: self.transcode.keep_all_frames,
             quality: self.transcode.quality,
+            loudness_lufs: (self.transcode.loudness_lufs != 0).then_some(self.transcode.loudness_lufs),
             quick_start: true,
         }
     }

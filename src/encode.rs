@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// economy, balanced or high (default: the configured one)
     #[arg(long, value_parser = quality)]
     quality: Option<Quality>,
+    /// How loud the sound shall be, LUFS, e.g. -16 (default: the configured loudness)
+    #[arg(long, value_name = "LUFS", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-40..=-5))]
+    loudness: Option<i32>,
     /// Encode frames that repeat the one before, too
     #[arg(long)]
     keep_all_frames: bool,
@@ -148,6 +151,8 @@ async fn encode(
         settings.preset.clone_from(preset);
     }
     settings.keep_all_frames |= arguments.keep_all_frames;
+    settings.loudness_lufs = arguments.loudness.or(settings.loudness_lufs);
+    settings.quick_start = false;
     settings.quality = arguments.quality.unwrap_or(settings.quality);
     let cache = cache_folder().unwrap_or_else(|| work.path().to_owned());
     let launch = launch(config, &cache)?;

@@ -29,6 +29,8 @@ pub struct PlanSettings {
     pub keep_all_frames: bool,
     /// How close to the source rungs are kept.
     pub quality: Quality,
+    /// How loud every sound shall be, LUFS (EBU R 128); none: as loud as it is.
+    pub loudness_lufs: Option<i32>,
     /// Whether the first spans are short, so that what they make can be watched while the rest is being made.
     pub quick_start: bool,
 }
@@ -42,6 +44,7 @@ impl Default for PlanSettings {
             max_duration_ms: 12 * 3_600_000,
             keep_all_frames: false,
             quality: Quality::default(),
+            loudness_lufs: None,
             quick_start: false,
         }
     }
@@ -114,6 +117,9 @@ pub struct AudioPlan {
     pub bps: u32,
     /// Segment length aimed at, nanoseconds.
     pub segment_ns: u64,
+    /// Loudness of the whole track aimed at, LUFS (EBU R 128); none: as loud as it is.
+    #[serde(default)]
+    pub loudness_lufs: Option<i32>,
 }
 
 /// Processor time that a span may take by its estimate, milliseconds: two minutes on one core of the machine that the
@@ -196,6 +202,7 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
             channels: track.channels.clamp(1, 2),
             bps: if track.channels <= 1 { 96_000 } else { 128_000 },
             segment_ns,
+            loudness_lufs: settings.loudness_lufs,
         })
         .collect();
     Ok(TranscodePlan { duration_ns, video, audio })

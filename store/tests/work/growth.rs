@@ -69,7 +69,7 @@ fn grown(until_ms: u64) -> Completion {
 }
 
 /// An asset whose first four spans and some of whose sound are done: the pass that publishes them, and the sound's job.
-async fn begun(db: &Db, id: AssetId, seconds: i64) -> (Job, Job) {
+async fn begun(db: &Db, seconds: i64) -> (Job, Job) {
     let audio = claim(db, &[JobKind::TranscodeAudio], at(seconds)).await.expect("the sound");
     spans(db, 4, seconds).await;
     assert!(claim(db, &[JobKind::Grow], at(seconds)).await.is_none(), "nothing is known of the sound");
@@ -81,7 +81,7 @@ async fn begun(db: &Db, id: AssetId, seconds: i64) -> (Job, Job) {
 async fn it_plays_before_it_is_whole_and_ends_as_one_package() {
     on_both_engines(|db| async move {
         let id = planned(&db, SPANS).await;
-        let (pass, audio) = begun(&db, id, 1).await;
+        let (pass, audio) = begun(&db, 1).await;
         assert_eq!(complete(&db, &pass, grown(16_000), at(2)).await, Taken::Yes);
         let playing = asset(&db, id).await;
         assert_eq!((playing.state, playing.playable_ms), (AssetState::Playable, Some(16_000)));
@@ -126,7 +126,7 @@ async fn it_plays_before_it_is_whole_and_ends_as_one_package() {
 async fn nobody_begins_who_would_have_to_wait() {
     on_both_engines(|db| async move {
         let id = planned(&db, SPANS).await;
-        let (pass, _) = begun(&db, id, 1).await;
+        let (pass, _) = begun(&db, 1).await;
         // A fifth of 80 seconds took a minute.
         assert_eq!(complete(&db, &pass, grown(16_000), at(60)).await, Taken::Yes);
         assert_eq!(state(&db, id).await, AssetState::Processing);
@@ -142,7 +142,7 @@ async fn nobody_begins_who_would_have_to_wait() {
 async fn what_a_lost_attempt_told_is_forgotten() {
     on_both_engines(|db| async move {
         let id = planned(&db, SPANS).await;
-        let (pass, audio) = begun(&db, id, 1).await;
+        let (pass, audio) = begun(&db, 1).await;
         assert_eq!(complete(&db, &pass, grown(16_000), at(2)).await, Taken::Yes);
         assert_eq!(jobs::parts(&db, audio.id).await.unwrap(), [sound(0, 5)]);
         pipeline::job_put_back(&db, &audio, PutBack::LeaseLost, at(3)).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_failure_or_a_cancellation_ends_what_plays_and_a_retry_begins_another_
     on_both_engines(|db| async move {
         for cancelled in [false, true] {
             let id = planned(&db, SPANS).await;
-            let (pass, _) = begun(&db, id, 1).await;
+            let (pass, _) = begun(&db, 1).await;
             complete(&db, &pass, grown(16_000), at(2)).await;
             let before = asset(&db, id).await.package.expect("it can be played");
             let span = claim(&db, &[JobKind::TranscodeSpan], at(2)).await.expect("a span");
@@ -208,7 +208,7 @@ async fn a_failure_or_a_cancellation_ends_what_plays_and_a_retry_begins_another_
             }
             let probe = claim(&db, &[JobKind::Probe], at(10)).await.expect("from the beginning");
             complete(&db, &probe, completion(&probe, SPANS), at(10)).await;
-            let (pass, _) = begun(&db, id, 10).await;
+            let (pass, _) = begun(&db, 10).await;
             complete(&db, &pass, grown(16_000), at(12)).await;
             let after = asset(&db, id).await.package.expect("it can be played again");
             assert_ne!(before, after);

@@ -29,7 +29,7 @@ use super::{
     downmix::downmix,
     element,
     file::SourceFile,
-    measure,
+    loudness, measure,
     mux::{self, AccessUnit, Muxing},
     timeline,
 };
@@ -46,8 +46,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// Segments that are told of together, and the least time between that: each time costs the parent a transaction.
 const TELL_OF: usize = 4;
 const TELL_EVERY: Duration = Duration::from_secs(2);
+/// Share of the work that measuring the loudness is.
+const MEASURED_SHARE: f64 = 0.4;
 /// Bytes of one sample of one channel.
-const SAMPLE_BYTES: usize = 4;
+pub(super) const SAMPLE_BYTES: usize = 4;
 
 /// Makes one audio track into `folder`. `made` hears of segments that are whole while others are still being made.
 pub(crate) fn transcode_audio(
@@ -58,18 +60,15 @@ pub(crate) fn transcode_audio(
     progress: OnProgress<'_>,
     made: &mut dyn FnMut(TrackOutput),
 ) -> Result<TranscodeOutput, MediaFailure> {
-    let raw = gst::Caps::builder("audio/x-raw")
-        .field("format", "F32LE")
-        .field("layout", "interleaved")
-        .field("rate", plan.sample_rate as i32)
-        .field("channels", plan.channels as i32)
-        .build();
-    let convert = element("audioconvert")?;
-    downmix(&convert);
-    let after = vec![convert, element("audioresample")?];
-    let chain = Chain { threads: 1, unpadded: false, after, caps: raw, enter: None };
-    let decoding = Decoding::open(file, Kind::Audio, plan.track, &chain)?;
-    decoding.play()?;
+    let share = |done: f64| done / source.duration_ns.unwrap_or(0).max(1) as f64;
+    let (gain, measured) = match plan.loudness_lufs {
+        None => (None, 0.0),
+        Some(target) => {
+            let heard = |ns| progress(MEASURED_SHARE * share(ns).min(1.0));
+            (Some(loudness::gain(&open(file, plan, None)?, plan, target, heard)?), MEASURED_SHARE)
+        }
+    };
+    let decoding = open(file, plan, gain)?;
     let rate = u64::from(plan.sample_rate);
     let frame = SAMPLE_BYTES * plan.channels as usize;
     let tolerance = (rate * TOLERANCE_MS / 1_000) as i64;
@@ -113,8 +112,7 @@ pub(crate) fn transcode_audio(
         if let Some(track) = encoder.news(plan)? {
             made(track);
         }
-        let done = written as f64 / rate as f64 * 1e9;
-        progress(done / source.duration_ns.unwrap_or(0).max(1) as f64);
+        progress(measured + (1.0 - measured) * share(written as f64 / rate as f64 * 1e9));
     }
     drop(decoding);
     let Some(encoding) = encoding else {
@@ -130,6 +128,28 @@ pub(crate) fn transcode_audio(
     let track = encoding.finish(plan)?;
     progress(1.0);
     Ok(TranscodeOutput { tracks: vec![track] })
+}
+
+/// Begins to decode a track into what its encoder takes, `gain` times as loud.
+fn open(file: &SourceFile, plan: &AudioPlan, gain: Option<f64>) -> Result<Decoding, MediaFailure> {
+    let raw = gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", plan.sample_rate as i32)
+        .field("channels", plan.channels as i32)
+        .build();
+    let convert = element("audioconvert")?;
+    downmix(&convert);
+    let mut after = vec![convert, element("audioresample")?];
+    if let Some(gain) = gain {
+        let volume = element("volume")?;
+        volume.set_property("volume", gain);
+        after.push(volume);
+    }
+    let chain = Chain { threads: 1, unpadded: false, after, caps: raw, enter: None };
+    let decoding = Decoding::open(file, Kind::Audio, plan.track, &chain)?;
+    decoding.play()?;
+    Ok(decoding)
 }
 
 /// Access units on their way into segments.

@@ -82,6 +82,8 @@ struct Step {
     rung: Rung,
     scaler: Scaler,
     source: gst_app::AppSrc,
+    /// The picture that went last.
+    last: Option<gst::Buffer>,
     state: Arc<Mutex<RungState>>,
 }
 
@@ -143,7 +145,7 @@ impl Ladder {
                 failure: None,
             }));
             collect(&sink, &state);
-            steps.push(Step { rung: rung.clone(), scaler: Scaler::new(info)?, source, state });
+            steps.push(Step { rung: rung.clone(), scaler: Scaler::new(info)?, source, last: None, state });
         }
         let ladder = Self {
             pipeline: Running(pipeline),
@@ -205,13 +207,34 @@ impl Ladder {
             }
             picture = step.scaler.scale(&picture, &format)?;
             format.clone_from(step.scaler.info());
+            step.last = Some(picture.clone());
             if let Err(flow) = step.source.push_buffer(picture.clone()) {
-                return Err(self.error().unwrap_or_else(|| {
-                    MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}"))
-                }));
+                return Err(self.refused(flow));
             }
         }
         Ok(())
+    }
+
+    /// Shows the picture that was pushed last again, at a later tick: it is scaled already, and costs hardly a bit.
+    pub(super) fn push_again(&mut self, ticks: u64) -> Result<(), MediaFailure> {
+        if let Some(failure) = self.error() {
+            return Err(failure);
+        }
+        let ns = gst::ClockTime::from_nseconds(timeline::to_ns(ticks, self.timescale));
+        for step in &mut self.steps {
+            let mut picture =
+                step.last.clone().ok_or_else(|| MediaFailure::internal("nothing to show again"))?;
+            picture.make_mut().set_pts(ns);
+            if let Err(flow) = step.source.push_buffer(picture) {
+                return Err(self.refused(flow));
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, flow: gst::FlowError) -> MediaFailure {
+        self.error()
+            .unwrap_or_else(|| MediaFailure::internal(format!("the encoding graph refuses a frame: {flow}")))
     }
 
     /// Ends the span at `end` ticks, waits until everything is written and reports what is in the files.

@@ -16,6 +16,15 @@ struct Held {
     sample: gst::Sample,
     ticks: u64,
     starts: Option<u32>,
+    /// Whether it shows what the kept frame before it shows.
+    again: bool,
+}
+
+fn push(ladder: &mut Ladder, held: &Held) -> Result<(), MediaFailure> {
+    if held.again && held.starts.is_none() {
+        return ladder.push_again(held.ticks);
+    }
+    ladder.push(&held.sample, held.ticks, held.starts)
 }
 
 /// The rungs of one span.
@@ -43,7 +52,8 @@ impl<'a> Runs<'a> {
         changed: f64,
         kept: Option<Kept>,
     ) -> Result<(), MediaFailure> {
-        let held = kept.map(|kept| Held { sample: sample.clone(), ticks, starts: kept.starts });
+        let again = changed == 0.0;
+        let held = kept.map(|kept| Held { sample: sample.clone(), ticks, starts: kept.starts, again });
         if let Some(held) = held {
             if held.starts.is_some() {
                 self.decide()?;
@@ -53,7 +63,7 @@ impl<'a> Runs<'a> {
             }
             match (&mut self.undecided, &mut self.ladder) {
                 (Some((_, waiting)), _) => waiting.push(held),
-                (None, Some((_, ladder))) => ladder.push(&held.sample, held.ticks, held.starts)?,
+                (None, Some((_, ladder))) => push(ladder, &held)?,
                 (None, None) => return Err(MediaFailure::internal("a span that begins without a segment")),
             }
         }
@@ -73,10 +83,7 @@ impl<'a> Runs<'a> {
             self.ladder = Some((content, Ladder::start(&self.settings, content, first)?));
         }
         let Some((_, ladder)) = &mut self.ladder else { return Ok(()) };
-        for Held { sample, ticks, starts } in held {
-            ladder.push(&sample, ticks, starts)?;
-        }
-        Ok(())
+        held.iter().try_for_each(|held| push(ladder, held))
     }
 
     /// Ends the current ladder at a tick and keeps what it has made.

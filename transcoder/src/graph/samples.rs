@@ -43,6 +43,8 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
     let decoding = Decoding::open(file, Kind::Video, 0, &chain)?;
     let mut seen = Complexity::default();
     let mut sizes = smaller_sizes(track);
+    // The latest picture that was looked at.
+    let mut until = None;
     let places = source.duration_ns.filter(|length| source.seekable && *length > 0);
     for place in 0..PLACES {
         if let Some(length) = places {
@@ -53,7 +55,16 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
         }
         decoding.play()?;
         let mut shown = Shown::default();
-        let Some(first) = decoding.next()? else { break };
+        // A seek lands on a sync sample: on one that was looked at, where there are few.
+        let mut first = decoding.next()?;
+        while let Some(early) = first.as_ref().and_then(time_of)
+            && until.is_some_and(|until| early <= until)
+            && began.elapsed() < BUDGET
+        {
+            first = decoding.next()?;
+        }
+        let Some(first) = first.filter(|first| until.is_none() || time_of(first) > until) else { break };
+        until = until.max(time_of(&first));
         while let Some(size) = sizes.last()
             && !keeps_detail(&first, *size)?
         {
@@ -66,6 +77,7 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
             seen.pairs += 1;
             seen.still += u32::from(changed == 0.0);
             seen.moving += u32::from(changed > MOVES);
+            until = until.max(time_of(&next));
             shown.keep(next);
         }
         if began.elapsed() > BUDGET {
@@ -74,6 +86,10 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
     }
     seen.detail = sizes.last().map(|(width, height)| *width.min(height));
     Ok((seen.pairs > 0).then_some(seen))
+}
+
+fn time_of(sample: &gst::Sample) -> Option<gst::ClockTime> {
+    sample.buffer().and_then(gst::BufferRef::pts)
 }
 
 /// Standard sizes below the track's own, as it lies in the stream, largest first.

@@ -81,3 +81,47 @@ fn apart(flashes: &[f64], beeps: &[f64]) -> Vec<f64> {
         .filter_map(|flash| beeps.iter().map(|beep| beep - flash).find(|apart| apart.abs() < 0.5))
         .collect()
 }
+
+/// Integrated loudness in LUFS and the true peak in dBTP, by ffmpeg's own meter.
+fn loudness(path: &Path) -> (f64, f64) {
+    let output = std::process::Command::new("ffmpeg")
+        .args(["-nostats", "-i"])
+        .arg(path)
+        .args(["-map", "0:a:0", "-af", "ebur128=peak=true", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let summary = told.rsplit_once("Summary:").expect("a summary").1;
+    let value = |name: &str| -> f64 {
+        summary.split_once(name).unwrap().1.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (value("I:"), value("Peak:"))
+}
+
+#[test]
+fn sound_is_as_loud_as_asked() {
+    let speech = |gain: &str| {
+        let noise = format!("anoisesrc=color=pink:amplitude=0.2:r=48000:d=20:seed=7,tremolo=f=3:d=0.7,volume={gain}");
+        ffmpeg(&format!("-f lavfi -i {noise} -c:a pcm_s24le -ac 2"), "mov")
+    };
+    let peaky = ffmpeg(
+        "-f lavfi -i anoisesrc=color=pink:amplitude=0.02:r=48000:d=20:seed=7 \
+         -f lavfi -i aevalsrc='if(lt(mod(t,5),0.002),0.8*sin(2*PI*1000*t),0)':s=48000:d=20 \
+         -filter_complex amix=inputs=2:normalize=0 -c:a pcm_s24le",
+        "mov",
+    );
+    let of = |source: &Path, target| {
+        let made = make(source, &PlanSettings { loudness_lufs: target, ..PlanSettings::default() }).unwrap();
+        loudness(&made.join("audio-0"))
+    };
+    for gain in ["-14dB", "0dB", "9dB"] {
+        let (before, _) = loudness(&speech(gain));
+        let (as_it_is, _) = of(&speech(gain), None);
+        assert!((before - as_it_is).abs() < 0.5, "{gain}: {before} LUFS became {as_it_is}");
+        let (after, peak) = of(&speech(gain), Some(-16));
+        assert!((after + 16.0).abs() < 0.5 && peak < 0.0, "{gain}: {after} LUFS, {peak} dBTP");
+    }
+    let (before, _) = loudness(&peaky);
+    let (after, peak) = of(&peaky, Some(-16));
+    assert!(after > before && after < -17.0 && peak < 0.0, "{before} LUFS became {after} with peaks of {peak} dBTP");
+}
