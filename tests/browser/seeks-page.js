@@ -8,8 +8,8 @@ globalThis.seeks = (() => {
   /** What has not come this long after its place was buffered does not come, milliseconds. */
   const GIVE_UP_MS = 2_000;
   let starts, mark, frame;
-  /** The frame that was presented last: how many there were, the time that it carries. */
-  const presented = { count: 0, mediaTime: null };
+  /** The times of the frames that were presented. */
+  const presented = [];
   const pixels = new OffscreenCanvas(60, 10).getContext("2d", { willReadFrequently: true });
 
   /** `lecture`: when slides begin, the row of squares as parts of the picture, seconds of one frame of the source. */
@@ -33,8 +33,8 @@ globalThis.seeks = (() => {
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   /** Slides that may be seen from one place to another, where a change may come a frame early or late. */
-  function slidesBetween(from, to) {
-    const shown = (start, at) => start <= to + frame && (starts[at + 1] ?? Infinity) > from - frame;
+  function slidesBetween(from, to, early = frame) {
+    const shown = (start, at) => start <= to + early && (starts[at + 1] ?? Infinity) > from - frame;
     return starts.flatMap((start, at) => (shown(start, at) ? [at + 1] : []));
   }
 
@@ -47,8 +47,7 @@ globalThis.seeks = (() => {
   function watchFrames() {
     const element = video();
     const again = (_now, { mediaTime }) => {
-      presented.count += 1;
-      presented.mediaTime = mediaTime;
+      presented.push(mediaTime);
       element.requestVideoFrameCallback(again);
     };
     element.requestVideoFrameCallback(again);
@@ -92,16 +91,18 @@ globalThis.seeks = (() => {
   }
 
   /** Slides that may be seen after a seek to `target`: while it plays, also those of where it has come to since. */
-  function rightsAt(target, playing) {
-    if (!playing) return slidesBetween(target, target);
+  function rightsAt(target, playing, atOnce) {
+    // Chromium takes what begins within two frames after a place for what is there, as long as that is missing.
+    const early = atOnce ? frame : 2 * frame;
+    if (!playing) return slidesBetween(target, target, early);
     const { currentTime } = video();
-    return slidesBetween(Math.max(target, currentTime - LATE_S), Math.max(target, currentTime));
+    return slidesBetween(Math.max(target, currentTime - LATE_S), Math.max(target, currentTime), early);
   }
 
   /** Since when the target has been buffered at most, and when a right slide was on the screen, milliseconds. */
   async function measure(target, playing) {
     const element = video();
-    const before = presented.count;
+    const before = presented.length;
     const began = performance.now();
     const atOnce = isBuffered(target);
     element.currentTime = target;
@@ -111,9 +112,9 @@ globalThis.seeks = (() => {
     for (;;) {
       const now = performance.now();
       const slide = onScreen();
-      const rights = rightsAt(target, playing);
+      const rights = rightsAt(target, playing, atOnce);
       if (!isBuffered(target)) missing = now;
-      else if (!element.seeking && element.readyState >= 2 && presented.count > before) {
+      else if (!element.seeking && element.readyState >= 2 && presented.length > before) {
         if (rights.includes(slide)) return { began, missing, shown: now, atOnce, wrong };
         wrong ||= slide;
       }
@@ -139,13 +140,13 @@ globalThis.seeks = (() => {
       afterBuffered: shown - missing,
       afterSeek: shown - began,
       at: element.currentTime,
-      mediaTime: presented.mediaTime,
+      mediaTime: presented.at(-1),
       stays: onScreen(),
-      rights: rightsAt(target, playing),
+      rights: rightsAt(target, playing, atOnce),
     };
   }
 
-  /** Plays from where it stands until `end`: each slide that came, when, by the frame's own time and by the element's. */
+  /** Plays from where it stands until `end`: each slide that came, and when by the element's time, which is that of its sound. */
   async function watch(end) {
     const element = video();
     const sound = element.webkitAudioDecodedByteCount;
@@ -158,7 +159,7 @@ globalThis.seeks = (() => {
     while (element.currentTime < end && performance.now() - began < 20_000) {
       const now = element.currentTime;
       const slide = onScreen();
-      if (slide !== before) changes.push({ slide, at: now, mediaTime: presented.mediaTime });
+      if (slide !== before) changes.push({ slide, at: now });
       before = slide;
       await nextFrame();
     }
