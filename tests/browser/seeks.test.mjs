@@ -56,7 +56,7 @@ function places(from) {
 }
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-const ms = (number) => `${Math.round(number)} ms`;
+const ms = (number) => (Number.isFinite(number) ? `${Math.round(number)} ms` : "never");
 
 /** What `POST /lessons/{id}/playback` answers. */
 async function beginPlayback() {
@@ -101,7 +101,7 @@ function reported(player, done) {
 function fault({ target, playing, atOnce, afterBuffered, at, mediaTime, wrong, stays, rights }) {
   const late = !(afterBuffered <= WITHIN_MS);
   if (!late && rights.includes(stays)) return [];
-  const what = late ? `slide ${wrong || stays} for ${ms(afterBuffered)}` : `slide ${stays} afterwards`;
+  const what = late ? `right after: ${ms(afterBuffered)}, before that slide ${wrong || stays}` : `slide ${stays} afterwards`;
   const how = `${playing ? "playing" : "paused"}, ${atOnce ? "buffered" : "not buffered"} at first`;
   return [`to ${target.toFixed(3)} s (${how}): ${what}, not ${rights.join(" or ")}; at ${at.toFixed(3)} s the frame of ${mediaTime} s`];
 }
@@ -233,7 +233,9 @@ async function previewsAreShown(page) {
         const thumbnail = range.shadowRoot.querySelector("media-preview-thumbnail");
         const picture = thumbnail.shadowRoot.querySelector("img");
         const coords = thumbnail.getAttribute("mediapreviewcoords");
-        if (!picture.naturalWidth || !coords) return null;
+        // It comes and goes slowly.
+        const seen = getComputedStyle(thumbnail).visibility === "visible" && getComputedStyle(range.shadowRoot.querySelector("[part~=preview-box]")).opacity === "1";
+        if (!picture.naturalWidth || !coords || !seen) return null;
         const { width, height } = thumbnail.getBoundingClientRect();
         return { slide: seeks.slideIn(picture, ...coords.split(" ").map(Number)), time: Number(range.getAttribute("mediapreviewtime")), width, height };
       });
