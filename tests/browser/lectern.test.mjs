@@ -5,8 +5,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { close, lecture, look, open, person, quiet, speech, tabTo, until } from "./stage.mjs";
+import { close, env, look, open, person, pictures, quiet, tabTo, until } from "./stage.mjs";
 
+const lecture = env("LECTERN_LECTURE");
+const speech = env("LECTERN_SPEECH");
 const PASSWORD = "correct horse battery";
 const SEGMENT_S = 4;
 
@@ -34,7 +36,7 @@ function step(name, work) {
   });
 }
 
-before(open);
+before(() => open());
 after(close);
 
 step("the empty site says what it is", async () => {
@@ -402,7 +404,7 @@ step("the time line shows what is there before one goes there", async () => {
   const thumbnail = await preview;
   await until("a picture is shown", () => thumbnail.evaluate((node) => node.shadowRoot.querySelector("img")?.naturalWidth > 160));
   await until("of that place", () => thumbnail.evaluate((node) => node.getAttribute("mediapreviewcoords") === "1280 0 160 90"));
-  await watch.screenshot({ path: join(process.env.LECTERN_SCREENSHOTS || dirname(lecture), "28-lesson-preview-desk.png") });
+  await watch.screenshot({ path: join(pictures || dirname(lecture), "28-lesson-preview-desk.png") });
 });
 
 step("keys and the time line seek", async () => {

@@ -6,12 +6,10 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const env = (name) => process.env[name] ?? assert.fail(`${name} is not set: this is started by tests/browser.rs`);
+export const env = (name) => process.env[name] ?? assert.fail(`${name} is not set: this is started by tests/browser.rs or tests/seeks.rs`);
 
 export const url = env("LECTERN_URL");
-export const lecture = env("LECTERN_LECTURE");
-export const speech = env("LECTERN_SPEECH");
-const pictures = env("LECTERN_SCREENSHOTS");
+export const pictures = env("LECTERN_SCREENSHOTS");
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** The widths every page is looked at: a phone and a desk. */
@@ -22,7 +20,7 @@ let browser;
 /** What pages complained about, in the order it happened. */
 const complaints = [];
 
-export async function open() {
+export async function open(...more) {
   browser = await chromium.launch({
     executablePath: env("LECTERN_CHROMIUM"),
     args: [
@@ -32,6 +30,7 @@ export async function open() {
       "--disable-component-update",
       "--disable-sync",
       "--autoplay-policy=no-user-gesture-required",
+      ...more,
     ],
   });
 }
