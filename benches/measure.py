@@ -1,0 +1,62 @@
+"""What a command costs, seen from outside it."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+LOOK_EVERY_S = 0.1
+MIB = 1 << 20
+
+
+class Failed(Exception):
+    """A command that did not do its work, and what it said."""
+
+
+def tree(root):
+    """Processes below and including `root`."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            # The parent is the second field after the command, which is in parentheses and may hold anything.
+            stat = Path(f"/proc/{int(entry)}/stat").read_text()
+            children.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry))
+    found, waiting = [], [root]
+    while waiting:
+        process = waiting.pop()
+        found.append(process)
+        waiting += children.get(process, [])
+    return found
+
+
+def proportional_set_size(process):
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def measure(command):
+    """Runs `command`; its output, and what it cost."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+", errors="replace") as complaints:
+        began, peak = time.monotonic(), 0
+        try:
+            child = subprocess.Popen(command, stdout=output, stderr=complaints, stdin=subprocess.DEVNULL)
+        except OSError as why:
+            raise Failed(f"{command[0]}: {why.strerror}") from why
+        while True:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                break
+            peak = max(peak, sum(map(proportional_set_size, tree(child.pid))))
+            time.sleep(LOOK_EVERY_S)
+        wall = time.monotonic() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        complaints.seek(0)
+        if child.returncode:
+            raise Failed(f"{Path(command[0]).name} ended with {child.returncode}: {complaints.read()[-600:].strip()}")
+        return output.read(), {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": peak}
