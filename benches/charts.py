@@ -27,7 +27,7 @@ def value(source, side, metric):
 
 
 def figure(amount):
-    return f"{amount:.0f}" if amount >= 100 else f"{amount:.1f}"
+    return f"{amount:.0f}" if amount >= 100 else f"{amount:.1f}" if amount >= 1 else f"{amount:.2f}"
 
 
 def picture(figures):
