@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -39,24 +40,31 @@ def proportional_set_size(process):
     return 0
 
 
+def watch(root, ended, peak):
+    """Keeps the largest memory of a process tree in `peak`, until it has ended."""
+    while not ended.is_set():
+        peak[0] = max(peak[0], sum(map(proportional_set_size, tree(root))))
+        ended.wait(LOOK_EVERY_S)
+
+
 def measure(command):
     """Runs `command`; its output, and what it cost."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+", errors="replace") as complaints:
-        began, peak = time.monotonic(), 0
+        began = time.monotonic()
         try:
             child = subprocess.Popen(command, stdout=output, stderr=complaints, stdin=subprocess.DEVNULL)
         except OSError as why:
             raise Failed(f"{command[0]}: {why.strerror}") from why
-        while True:
-            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-            if pid:
-                break
-            peak = max(peak, sum(map(proportional_set_size, tree(child.pid))))
-            time.sleep(LOOK_EVERY_S)
+        ended, peak = threading.Event(), [0]
+        watcher = threading.Thread(target=watch, args=(child.pid, ended, peak))
+        watcher.start()
+        _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - began
+        ended.set()
+        watcher.join()
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         complaints.seek(0)
         if child.returncode:
             raise Failed(f"{Path(command[0]).name} ended with {child.returncode}: {complaints.read()[-600:].strip()}")
-        return output.read(), {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": peak}
+        return output.read(), {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": peak[0]}

@@ -161,7 +161,7 @@ def section(source, figures):
     others = peers_of(source)
     lines = [
         f"## {source['title']}", "",
-        f"Into {len(source['rungs'])} rungs (preset `{source['preset']}`, CRF {source['rungs'][0]['crf']:g} with ceilings) and stereo AAC, fMP4 segments, HLS playlists. "
+        f"Into {len(source['rungs'])} rungs (preset `{source['preset']}`, CRF {source['rungs'][0]['crf']:g} with ceilings) and {'mono' if source['channels'] == 1 else 'stereo'} AAC, fMP4 segments, HLS playlists. "
         + rounds(figures, "shaka" in others),
         "", *costs(source), "",
     ]

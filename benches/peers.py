@@ -17,7 +17,7 @@ PEAK, BUFFER_S = 2, 2
 SHAKA_SETTINGS = """\
 streaming_mode: vod
 resolutions: [{resolutions}]
-channel_layouts: [stereo]
+channel_layouts: [{layout}]
 audio_codecs: [aac]
 video_codecs: [h264]
 manifest_format: [hls, dash]
@@ -75,8 +75,9 @@ def shaka_command(program, plan, clip, folder):
 
 
 def shaka_settings(plan):
-    video = plan["video"]
-    return SHAKA_SETTINGS.format(resolutions=", ".join(f"{rung['height']}p" for rung in video["rungs"]), seconds=video["segment_ns"] / 1e9)
+    video, channels = plan["video"], plan["audio"][0]["channels"]
+    resolutions = ", ".join(f"{rung['height']}p" for rung in video["rungs"])
+    return SHAKA_SETTINGS.format(resolutions=resolutions, layout="mono" if channels == 1 else "stereo", seconds=video["segment_ns"] / 1e9)
 
 
 def shaka_rates(folder):
