@@ -47,6 +47,12 @@ def equal_ratios(source):
     return found
 
 
+def beyond(source):
+    """Whether Lectern's SSIM is outside of ffmpeg's three points on some rung."""
+    points = {height: [ssim for ssim, _ in source["equal"][height]] for height in source["equal"]}
+    return any(not min(of) <= source["own"]["lectern"][height] <= max(of) for height, of in points.items())
+
+
 def peers_of(source):
     """Sides that Lectern is compared with, those that worked."""
     return [side for side in source["labels"] if side not in ("lectern", "decoding") and side in source["made"]]
@@ -71,9 +77,9 @@ def wanted(name, source):
             against("same", at_most("bytes, the worst rung", max(bytes_ratios(source, "same")), 1, 4))
             worst = min(source["own"]["lectern"][height] - source["own"]["same"][height] for height in heights(source))
             against("same", ("SSIM, the worst rung", "no lower", f"{worst:+.4f}", round(worst, 4) >= 0))
-            equal = [ratio for ratio in equal_ratios(source) if ratio]
+            equal = [ratio for ratio in equal_ratios(source) if ratio] if source["equal"] else []
             if equal:
-                against("same", at_most("bytes at equal SSIM, the worst rung", max(equal), 1, 4))
+                against("same", at_most("bytes at equal SSIM, the worst rung", max(equal), 1, 4, ", beyond ffmpeg's three points" if beyond(source) else ""))
         return rows
     wall, size, ssim = (0.12, 0.25, 0.99) if name == "slides" else (0.5, 0.3, 0.985)
     for side in ("usual", "same"):
@@ -177,11 +183,9 @@ def section(source, figures):
             lines += [f"Its {height}p is {rung_name(source, 'shaka', height)}, beside the others' {rung_name(source, 'lectern', height)}, and compared at that size.", ""]
     lines += [*rungs(source), ""]
     if source["equal"]:
-        points = [point for height in heights(source) for point in [source["equal"][height]]]
-        beyond = any(not min(p[0] for p in of) <= source["own"]["lectern"][height] <= max(p[0] for p in of) for height, of in zip(heights(source), points, strict=True))
         lines += [
             "At equal SSIM: ffmpeg also encoded the ladder once with a CRF one lower and one higher; its bytes at Lectern's SSIM are read between these three, "
-            "on straight lines between their logarithms" + (", or where Lectern's SSIM is beyond them, on the nearest line continued." if beyond else "."), "",
+            "on straight lines between their logarithms" + (", or where Lectern's SSIM is beyond them, on the nearest line continued." if beyond(source) else "."), "",
         ]
     return lines
 
