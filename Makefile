@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR
 help:
 	@echo "make demo    install what is missing, build, run the main job on a sample lecture, keep serving"
 	@echo "make test    install what the tests need, run every check and test"
-	@echo "make bench   side by side with ffmpeg and bare lapin, and how long learners wait; writes docs/benchmarks*.md"
+	@echo "make bench   side by side with ffmpeg, Shaka Streamer and bare lapin, and how long learners wait; writes docs/benchmarks*"
 	@echo "make build   an optimised lectern in $(CARGO_TARGET_DIR)/release"
 
 demo: install-build web
@@ -23,7 +23,7 @@ build: install-build web
 test: install-test web clients
 	infra/check.sh
 
-bench: install-bench install-test clients build
+bench: install-bench install-test clients benches/.venv/installed build
 	benches/run
 	benches/playable
 	benches/many-machines
@@ -61,9 +61,10 @@ clients: tests/clients/node_modules/.package-lock.json tests/players/node_module
 clip:
 	@tests/clips/fetch.sh >/dev/null
 
-tests/clients/.venv/installed: tests/clients/requirements.txt
-	python3 -m venv tests/clients/.venv
-	tests/clients/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+# Each with an environment of its own: what tests and benches install must not meet.
+%/.venv/installed: %/requirements.txt
+	python3 -m venv $*/.venv
+	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 fmt:

@@ -30,6 +30,9 @@ fonts-dejavu-core: text in pictures
 '
 bench='
 ffmpeg: the peer that encoding is measured against
+espeak-ng: speech for the lectures that are encoded
+fonts-dejavu-core: text on their slides
+python3-venv: the environment of Shaka Streamer, the other peer
 '
 
 case "${1:-}" in
