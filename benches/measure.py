@@ -1,9 +1,9 @@
 """What a command costs, seen from outside it."""
 
-import re
-import platform
 import contextlib
 import os
+import platform
+import re
 import subprocess
 import tempfile
 import threading

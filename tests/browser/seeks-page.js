@@ -7,6 +7,8 @@ globalThis.seeks = (() => {
   const LATE_S = 0.1;
   /** What has not come this long after its place was buffered does not come, milliseconds. */
   const GIVE_UP_MS = 2_000;
+  /** What `transcoder::graph::cadence` leaves between two frames of a picture that stands. */
+  const LONGEST_SAMPLE_S = 0.125;
   let starts, mark, frame;
   /** The times of the frames that were presented. */
   const presented = [];
@@ -33,8 +35,8 @@ globalThis.seeks = (() => {
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   /** Slides that may be seen from one place to another, where a change may come a frame early or late. */
-  function slidesBetween(from, to, early = frame) {
-    const shown = (start, at) => start <= to + early && (starts[at + 1] ?? Infinity) > from - frame;
+  function slidesBetween(from, to, early = frame, late = frame) {
+    const shown = (start, at) => start <= to + early && (starts[at + 1] ?? Infinity) > from - late;
     return starts.flatMap((start, at) => (shown(start, at) ? [at + 1] : []));
   }
 
@@ -94,7 +96,8 @@ globalThis.seeks = (() => {
   function rightsAt(target, playing, atOnce) {
     // Chromium takes what begins within two frames after a place for what is there, as long as that is missing.
     const early = atOnce ? frame : 2 * frame;
-    if (!playing) return slidesBetween(target, target, early);
+    // While it is paused it goes by how long frames last on average: the one before a change stays that long after it.
+    if (!playing) return slidesBetween(target, target, early, LONGEST_SAMPLE_S);
     const { currentTime } = video();
     return slidesBetween(Math.max(target, currentTime - LATE_S), Math.max(target, currentTime), early);
   }

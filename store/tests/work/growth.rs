@@ -4,7 +4,7 @@ use lectern_domain::{
     asset::AssetState,
     failure::FailureCode,
     growth::Grown,
-    ids::{AssetId, PackageId},
+    ids::PackageId,
     job::{JobKind, JobState},
     keys::Protection,
     media::{SegmentOutput, TrackKind, TrackOutput, TranscodeOutput},

@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn as_loud_as_wished_and_no_peak_is_cut() {
-        let db = |loudness, peak_db: f64, target| 20.0 * factor(loudness, 10f64.powf(peak_db / 20.0), target).log10();
+        let db = |loudness, peak_db: f64, target| {
+            20.0 * factor(loudness, 10f64.powf(peak_db / 20.0), target).log10()
+        };
         let table = [
             ("quieter", -10.0, -0.5, -16.0, -6.0),
             ("louder", -24.0, -14.0, -16.0, 8.0),
@@ -69,7 +71,11 @@ mod tests {
             ("silence", f64::NEG_INFINITY, -90.0, -16.0, 0.0),
         ];
         for (what, loudness, peak, target, expected) in table {
-            assert!((db(loudness, peak, target) - expected).abs() < 1e-9, "{what}: {}", db(loudness, peak, target));
+            assert!(
+                (db(loudness, peak, target) - expected).abs() < 1e-9,
+                "{what}: {}",
+                db(loudness, peak, target)
+            );
         }
         assert!((factor(-30.0, 0.0, -16.0) - 1.0).abs() < 1e-9, "no sample at all");
     }

@@ -101,7 +101,8 @@ fn loudness(path: &Path) -> (f64, f64) {
 #[test]
 fn sound_is_as_loud_as_asked() {
     let speech = |gain: &str| {
-        let noise = format!("anoisesrc=color=pink:amplitude=0.2:r=48000:d=20:seed=7,tremolo=f=3:d=0.7,volume={gain}");
+        let noise =
+            format!("anoisesrc=color=pink:amplitude=0.2:r=48000:d=20:seed=7,tremolo=f=3:d=0.7,volume={gain}");
         ffmpeg(&format!("-f lavfi -i {noise} -c:a pcm_s24le -ac 2"), "mov")
     };
     let peaky = ffmpeg(
@@ -114,7 +115,7 @@ fn sound_is_as_loud_as_asked() {
         let made = make(source, &PlanSettings { loudness_lufs: target, ..PlanSettings::default() }).unwrap();
         loudness(&made.join("audio-0"))
     };
-    for gain in ["-14dB", "0dB", "9dB"] {
+    for gain in ["-3dB", "0dB", "9dB"] {
         let (before, _) = loudness(&speech(gain));
         let (as_it_is, _) = of(&speech(gain), None);
         assert!((before - as_it_is).abs() < 0.5, "{gain}: {before} LUFS became {as_it_is}");
@@ -123,5 +124,8 @@ fn sound_is_as_loud_as_asked() {
     }
     let (before, _) = loudness(&peaky);
     let (after, peak) = of(&peaky, Some(-16));
-    assert!(after > before && after < -17.0 && peak < 0.0, "{before} LUFS became {after} with peaks of {peak} dBTP");
+    assert!(
+        after > before && after < -17.0 && peak < 0.0,
+        "{before} LUFS became {after} with peaks of {peak} dBTP"
+    );
 }
