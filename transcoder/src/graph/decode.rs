@@ -142,7 +142,7 @@ impl Decoding {
         chain: &Chain,
     ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let source = file.element()?;
+        let source = file.unedited()?;
         let parse = element("parsebin")?;
         let sink = gst_app::AppSink::builder()
             .caps(&chain.caps)
