@@ -27,6 +27,9 @@ pub(crate) fn lines() -> Vec<Source> {
         file("44.1 kHz.mp4", beside(44_100, "-c:a aac")),
         file("96 kHz.mkv", beside(96_000, "-c:a flac")),
         file("192 kHz.wav", alone(192_000, "-c:a pcm_s24le")).blind(),
+        // From 65,536 samples a second on, sound in MOV is described in another way.
+        file("88.2 kHz.mov", beside(88_200, "-c:a pcm_s16le")),
+        file("192 kHz.mov", beside(192_000, "-c:a pcm_s24le")),
         file("8 kHz.wav", alone(8_000, "-c:a pcm_mulaw")).blind(),
         file("adaptive.wav", alone(44_100, "-c:a adpcm_ms")).blind(),
         file("floating.wav", alone(48_000, "-c:a pcm_f32le")).blind(),
