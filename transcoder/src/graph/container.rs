@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::file::SourceFile;
+use super::{file::SourceFile, lpcm};
 
 /// What the top level of an MP4 or MOV file says about its completeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ const SHORTEST_SHARE: u64 = 5;
 /// `qtdemux` of GStreamer 1.22 compares the time within a track, which knows of no edits, with the file's length, which does.
 /// So it stops too early by as much as is edited away at the beginning: by the encoder's delay in every file with AAC, and by up
 /// to a group of pictures in one that was cut without encoding it.
-pub(super) fn unedited_length(file: &SourceFile) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+fn unedited_length(file: &SourceFile) -> std::io::Result<Option<(u64, Vec<u8>)>> {
     let length = file.size()?;
     let mut file = file.open()?;
     let file = &mut *file;
@@ -139,6 +139,41 @@ pub(super) fn unedited_length(file: &SourceFile) -> std::io::Result<Option<(u64,
     let Some(wanted) = longer(movie.ticks, &tracks) else { return Ok(None) };
     let bytes = wanted.to_be_bytes();
     Ok(Some((movie.at, bytes[8 - movie.size..].to_vec())))
+}
+
+/// What `qtdemux` must read in place of what an MP4 or MOV says.
+#[derive(Debug, Default)]
+pub(super) struct Mended {
+    /// Bytes, and where they belong.
+    pub(super) bytes: Vec<(u64, Vec<u8>)>,
+    /// Rates that sound is said to have by what stands for them ([`lpcm::true_rate`]).
+    pub(super) rates: Vec<u32>,
+}
+
+/// Finds what has to be said in another way.
+pub(super) fn mended(file: &SourceFile) -> std::io::Result<Mended> {
+    let mut mended = Mended { bytes: unedited_length(file)?.into_iter().collect(), rates: Vec::new() };
+    let length = file.size()?;
+    let mut file = file.open()?;
+    let file = &mut *file;
+    let mut boxes = vec![(0, length)];
+    for kind in [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"] {
+        let mut within = Vec::new();
+        for (from, to) in boxes {
+            within.extend(children(file, from, to, *kind)?);
+        }
+        boxes = within;
+    }
+    for (body, end) in boxes {
+        // Version, flags and the number of descriptions come first, and all but a handful of files have one.
+        let at = body + 8;
+        let entry = read_at::<{ lpcm::LENGTH }>(file, at)?.filter(|_| at + lpcm::LENGTH as u64 <= end);
+        if let Some(described) = entry.and_then(|entry| lpcm::describe(&entry, mended.rates.len())) {
+            mended.bytes.push((at + 4, described.words.to_vec()));
+            mended.rates.extend(described.rate);
+        }
+    }
+    Ok(mended)
 }
 
 /// A length that keeps every track and lets each play to its end; none if `said` is one.

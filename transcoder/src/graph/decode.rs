@@ -23,6 +23,7 @@ use super::{
     entry::{self, Entry, SharedEntry},
     faac,
     file::SourceFile,
+    lpcm,
     patience::Patience,
     pulse,
     repeat::Repeats,
@@ -142,7 +143,7 @@ impl Decoding {
         chain: &Chain,
     ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let source = file.unedited()?;
+        let (source, rates) = file.mended()?;
         let parse = element("parsebin")?;
         let sink = gst_app::AppSink::builder()
             .caps(&chain.caps)
@@ -161,6 +162,14 @@ impl Decoding {
         pipeline.add_many(&elements)?;
         gst::Element::link_many([&source, &parse])?;
         gst::Element::link_many(&elements)?;
+        if let Some(pad) = elements[0].static_pad("sink").filter(|_| kind == Kind::Audio && !rates.is_empty())
+        {
+            colour::replace_caps(&pad, move |structure| {
+                if let Ok(said) = structure.get::<i32>("rate") {
+                    structure.set("rate", lpcm::true_rate(said.max(0) as u32, &rates) as i32);
+                }
+            });
+        }
         let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
         let enter = chain.enter.clone();
         let skim = Skim::default();

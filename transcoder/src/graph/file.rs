@@ -10,7 +10,12 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::{MediaFailure, container::unedited_length, element, range_src::RangeSrc};
+use super::{
+    MediaFailure,
+    container::{Mended, mended},
+    element,
+    range_src::RangeSrc,
+};
 use crate::ranges::held::Ranges;
 
 /// Where a source's bytes come from.
@@ -47,19 +52,19 @@ impl SourceFile {
         }
     }
 
-    /// The same for a graph that plays all there is: an MP4 says how long it is before any edit.
-    pub(super) fn unedited(&self) -> Result<gst::Element, MediaFailure> {
-        let source = self.element()?;
-        if let (Some((at, bytes)), Some(pad)) = (unedited_length(self)?, source.static_pad("src")) {
+    /// The same for a graph that plays all there is, and the rates by which it must read others ([`Mended`]).
+    pub(super) fn mended(&self) -> Result<(gst::Element, Vec<u32>), MediaFailure> {
+        let (source, Mended { bytes, rates }) = (self.element()?, mended(self)?);
+        if let Some(pad) = source.static_pad("src").filter(|_| !bytes.is_empty()) {
             pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
                 let from = info.offset;
                 if let Some(buffer) = info.buffer_mut() {
-                    write_over(buffer, from, at, &bytes);
+                    bytes.iter().for_each(|(at, bytes)| write_over(buffer, from, *at, bytes));
                 }
                 gst::PadProbeReturn::Ok
             });
         }
-        Ok(source)
+        Ok((source, rates))
     }
 
     /// For what is read without a graph.

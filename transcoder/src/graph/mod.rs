@@ -13,6 +13,7 @@ mod faac;
 mod fields;
 mod file;
 mod ladder;
+mod lpcm;
 mod measure;
 mod mux;
 pub(crate) mod patience;
