@@ -29,7 +29,12 @@ pub(crate) fn lines() -> Vec<Source> {
         file("192 kHz.wav", alone(192_000, "-c:a pcm_s24le")).blind(),
         // From 65,536 samples a second on, sound in MOV is described in another way.
         file("88.2 kHz.mov", beside(88_200, "-c:a pcm_s16le")),
+        file("96 kHz, mono.mov", laid_out("mono", "-ar 96000 -c:a pcm_s32be")).sound(&[1]),
+        file("96 kHz, floating.mov", beside(96_000, "-c:a pcm_f32le")),
         file("192 kHz.mov", beside(192_000, "-c:a pcm_s24le")),
+        file("floating, lowest byte first.mov", beside(48_000, "-c:a pcm_f32le")),
+        file("long, lowest byte first.mov", beside(48_000, "-c:a pcm_s32le")),
+        file("long, highest byte first.mov", beside(48_000, "-c:a pcm_s32be")),
         file("8 kHz.wav", alone(8_000, "-c:a pcm_mulaw")).blind(),
         file("adaptive.wav", alone(44_100, "-c:a adpcm_ms")).blind(),
         file("floating.wav", alone(48_000, "-c:a pcm_f32le")).blind(),

@@ -146,13 +146,14 @@ fn unedited_length(file: &SourceFile) -> std::io::Result<Option<(u64, Vec<u8>)>>
 pub(super) struct Mended {
     /// Bytes, and where they belong.
     pub(super) bytes: Vec<(u64, Vec<u8>)>,
-    /// Rates that sound is said to have by what stands for them ([`lpcm::true_rate`]).
-    pub(super) rates: Vec<u32>,
+    /// What others must read in place of what it says then.
+    pub(super) sound: lpcm::Sound,
 }
 
 /// Finds what has to be said in another way.
 pub(super) fn mended(file: &SourceFile) -> std::io::Result<Mended> {
-    let mut mended = Mended { bytes: unedited_length(file)?.into_iter().collect(), rates: Vec::new() };
+    let bytes = unedited_length(file)?.into_iter().collect();
+    let mut mended = Mended { bytes, sound: lpcm::Sound::default() };
     let length = file.size()?;
     let mut file = file.open()?;
     let file = &mut *file;
@@ -168,9 +169,18 @@ pub(super) fn mended(file: &SourceFile) -> std::io::Result<Mended> {
         // Version, flags and the number of descriptions come first, and all but a handful of files have one.
         let at = body + 8;
         let entry = read_at::<{ lpcm::LENGTH }>(file, at)?.filter(|_| at + lpcm::LENGTH as u64 <= end);
-        if let Some(described) = entry.and_then(|entry| lpcm::describe(&entry, mended.rates.len())) {
+        let Some(entry) = entry else { continue };
+        if lpcm::is_long(&entry) {
+            for wave in children(file, at + 52, end, *b"wave")? {
+                for order in children(file, wave.0, wave.1, *b"enda")? {
+                    mended.sound.lowest_first |= read_at::<2>(file, order.0)? == Some([0, 1]);
+                }
+            }
+        }
+        if let Some(described) = lpcm::describe(&entry, mended.sound.rates.len()) {
             mended.bytes.push((at + 4, described.words.to_vec()));
-            mended.rates.extend(described.rate);
+            mended.sound.rates.extend(described.rate);
+            mended.sound.lowest_first |= described.lowest_first;
         }
     }
     Ok(mended)

@@ -23,7 +23,6 @@ use super::{
     entry::{self, Entry, SharedEntry},
     faac,
     file::SourceFile,
-    lpcm,
     patience::Patience,
     pulse,
     repeat::Repeats,
@@ -143,7 +142,7 @@ impl Decoding {
         chain: &Chain,
     ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let (source, rates) = file.mended()?;
+        let (source, sound) = file.mended()?;
         let parse = element("parsebin")?;
         let sink = gst_app::AppSink::builder()
             .caps(&chain.caps)
@@ -162,13 +161,9 @@ impl Decoding {
         pipeline.add_many(&elements)?;
         gst::Element::link_many([&source, &parse])?;
         gst::Element::link_many(&elements)?;
-        if let Some(pad) = elements[0].static_pad("sink").filter(|_| kind == Kind::Audio && !rates.is_empty())
+        if let Some(pad) = elements[0].static_pad("sink").filter(|_| kind == Kind::Audio && !sound.is_right())
         {
-            colour::replace_caps(&pad, move |structure| {
-                if let Ok(said) = structure.get::<i32>("rate") {
-                    structure.set("rate", lpcm::true_rate(said.max(0) as u32, &rates) as i32);
-                }
-            });
+            colour::replace_caps(&pad, move |structure| sound.mend(structure));
         }
         let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
         let enter = chain.enter.clone();

@@ -14,6 +14,7 @@ use super::{
     MediaFailure,
     container::{Mended, mended},
     element,
+    lpcm::Sound,
     range_src::RangeSrc,
 };
 use crate::ranges::held::Ranges;
@@ -52,9 +53,9 @@ impl SourceFile {
         }
     }
 
-    /// The same for a graph that plays all there is, and the rates by which it must read others ([`Mended`]).
-    pub(super) fn mended(&self) -> Result<(gst::Element, Vec<u32>), MediaFailure> {
-        let (source, Mended { bytes, rates }) = (self.element()?, mended(self)?);
+    /// The same for a graph that plays all there is, and what must be said of its sound ([`Mended`]).
+    pub(super) fn mended(&self) -> Result<(gst::Element, Sound), MediaFailure> {
+        let (source, Mended { bytes, sound }) = (self.element()?, mended(self)?);
         if let Some(pad) = source.static_pad("src").filter(|_| !bytes.is_empty()) {
             pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
                 let from = info.offset;
@@ -64,7 +65,7 @@ impl SourceFile {
                 gst::PadProbeReturn::Ok
             });
         }
-        Ok((source, rates))
+        Ok((source, sound))
     }
 
     /// For what is read without a graph.

@@ -1,7 +1,11 @@
 //! Uncompressed sound in MOV that is described in the second version of a sound description (`lpcm`; QuickTime File Format
 //! Specification, "Sound Sample Description (Version 2)"): by every program above 65,535 samples a second, which the first version
 //! cannot say, by Apple's at any rate. `qtdemux` of GStreamer 1.22 gives all of it the time zero, and in one file of two ends it after
-//! its first block. So it is read in the words of the first version. Pure.
+//! its first block. So it is read in the words of the first version.
+//!
+//! Of samples of 32 bits and more it does not look at which byte comes first.
+
+use gstreamer as gst;
 
 /// Bytes of the description that are looked at, from its size on.
 pub(super) const LENGTH: usize = 72;
@@ -16,12 +20,50 @@ const PACKED: u32 = 8;
 /// Of the flags: one channel after the other.
 const APART: u32 = 32;
 
+/// What is to be said of sound by others than `qtdemux`.
+#[derive(Debug, Default)]
+pub(super) struct Sound {
+    /// Rates of tracks that are said to have what stands for them.
+    pub(super) rates: Vec<u32>,
+    /// Whether the lowest byte of long samples comes first. No file is known whose tracks differ.
+    pub(super) lowest_first: bool,
+}
+
+impl Sound {
+    /// Whether nothing is to be said.
+    pub(super) const fn is_right(&self) -> bool {
+        self.rates.is_empty() && !self.lowest_first
+    }
+
+    /// Says it.
+    pub(super) fn mend(&self, caps: &mut gst::StructureRef) {
+        if let Ok(said) = caps.get::<i32>("rate") {
+            caps.set("rate", true_rate(said.max(0) as u32, &self.rates) as i32);
+        }
+        let format = caps.get::<&str>("format").unwrap_or_default();
+        let other = LONG.into_iter().find(|(highest_first, _)| *highest_first == format);
+        if let Some((_, lowest_first)) = other.filter(|_| self.lowest_first) {
+            caps.set("format", lowest_first);
+        }
+    }
+}
+
+/// Formats of long samples, with the highest byte first and with the lowest.
+const LONG: [(&str, &str); 3] = [("S32BE", "S32LE"), ("F32BE", "F32LE"), ("F64BE", "F64LE")];
+
+/// Whether a description is one of long samples, which say in a box of their own which byte comes first.
+pub(super) fn is_long(entry: &[u8; LENGTH]) -> bool {
+    [*b"in32", *b"fl32", *b"fl64"].iter().any(|name| *name == entry[4..8]) && entry[16..18] == [0, 1]
+}
+
 /// A description in other words.
 pub(super) struct Described {
     /// As it is written, without its size.
     pub(super) words: [u8; LENGTH - 4],
     /// The rate, if it is said by what stands for it.
     pub(super) rate: Option<u32>,
+    /// Whether its samples are long and their lowest byte comes first.
+    pub(super) lowest_first: bool,
 }
 
 /// Says a description of the second version in the words of the first; `before` is how many tracks with higher rates there are
@@ -75,11 +117,12 @@ pub(super) fn describe(entry: &[u8; LENGTH], before: usize) -> Option<Described>
     put(&12u32.to_be_bytes());
     put(b"enda");
     put(&[0, u8::from(flags & HIGHEST_FIRST == 0), 0, 0]);
-    Some(Described { words, rate: high.then_some(rate as u32) })
+    let lowest_first = bits > 24 && flags & HIGHEST_FIRST == 0;
+    Some(Described { words, rate: high.then_some(rate as u32), lowest_first })
 }
 
 /// The rate that a rate stands for, which is itself where none does.
-pub(super) fn true_rate(said: u32, rates: &[u32]) -> u32 {
+fn true_rate(said: u32, rates: &[u32]) -> u32 {
     let place = u32::from(HIGHEST).checked_sub(said).and_then(|place| rates.get(place as usize));
     place.copied().unwrap_or(said)
 }
@@ -137,6 +180,24 @@ mod tests {
             [65_535, 65_534, 65_533, 48_000].map(|said| true_rate(said, &rates)),
             [192_000, 96_000, 65_533, 48_000]
         );
+    }
+
+    #[test]
+    fn long_samples_are_said_to_begin_with_their_lowest_byte() {
+        gst::init().unwrap();
+        assert!(describe(&entry(48_000.0, 2, 32, 9), 0).unwrap().lowest_first);
+        assert!(!describe(&entry(48_000.0, 2, 32, 11), 0).unwrap().lowest_first);
+        assert!(!describe(&entry(48_000.0, 2, 24, 12), 0).unwrap().lowest_first, "said in words");
+        let mended = |format: &str, rate: i32, sound: &Sound| {
+            let mut caps =
+                gst::Structure::builder("audio/x-raw").field("format", format).field("rate", rate).build();
+            sound.mend(&mut caps);
+            (caps.get::<String>("format").unwrap(), caps.get::<i32>("rate").unwrap())
+        };
+        let sound = Sound { rates: vec![192_000], lowest_first: true };
+        assert_eq!(mended("F32BE", 65_535, &sound), ("F32LE".to_owned(), 192_000));
+        assert_eq!(mended("S24BE", 48_000, &sound), ("S24BE".to_owned(), 48_000));
+        assert_eq!(mended("F32BE", 65_535, &Sound::default()), ("F32BE".to_owned(), 65_535));
     }
 
     #[test]
