@@ -107,6 +107,7 @@ fn sources(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("av1.mp4", both("-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p -c:a aac")),
         ("prores.mov", both("-c:v prores_ks -c:a pcm_s16le")),
+        ("lpcm.mov", both("-c:v mjpeg -c:a pcm_s16le -ar 96000")),
         ("qtrle.mov", both("-c:v qtrle -c:a pcm_s16be")),
         ("h264.mkv", both(&format!("{h264} -c:a flac"))),
         ("ffv1.mkv", both("-c:v ffv1 -c:a ac3")),

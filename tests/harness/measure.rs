@@ -92,6 +92,11 @@ pub fn flashes(address: &str, stream: usize) -> Vec<f64> {
     found
 }
 
+/// Where sound ends, seconds.
+pub fn end(sound: &[f32]) -> f64 {
+    sound.len() as f64 / SAMPLE_RATE
+}
+
 /// The sound of an address as in [`Decoded::sound`].
 pub fn sound(address: &str) -> Vec<f32> {
     let filter = format!(
@@ -124,8 +129,14 @@ pub fn shift(source: &[f32], made: &[f32], at_s: f64) -> f64 {
 
 /// When the beep begins that is the loudest near a time, seconds.
 pub fn onset(sound: &[f32], near_s: f64) -> f64 {
-    let from = ((near_s - REACH_S) * SAMPLE_RATE) as usize;
-    let window = &sound[from..((near_s + REACH_S) * SAMPLE_RATE) as usize];
+    onset_within(sound, near_s, REACH_S)
+}
+
+/// The same no further away than `reach_s`.
+pub fn onset_within(sound: &[f32], near_s: f64, reach_s: f64) -> f64 {
+    let from = ((near_s - reach_s) * SAMPLE_RATE) as usize;
+    let to = ((near_s + reach_s) * SAMPLE_RATE) as usize;
+    let window = &sound[from.min(sound.len())..to.min(sound.len())];
     let peak = window.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
     assert!(peak > 0.1, "nothing sounds at {near_s} s");
     let first = window.iter().position(|sample| sample.abs() > peak / 2.0).unwrap();

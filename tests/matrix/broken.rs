@@ -48,6 +48,7 @@ pub(crate) fn lines() -> Vec<Source> {
             .frames_between(28, 45)
             .seconds(1.24),
         changed("cut off.mkv", both(&short), |file| file[..file.len() / 2].to_vec()).frames_between(25, 50).seconds(1.24),
+        changed("cut off.ts", both(&short), |file| file[..file.len() / 2].to_vec()).frames_between(25, 51).seconds(1.4),
         changed("cut off.mpg", both("-c:v mpeg2video -q:v 2 -g 10 -c:a mp2"), |file| file[..file.len() / 2].to_vec())
             .off_by(3.0)
             .frames_between(25, 51)

@@ -92,6 +92,8 @@ pub(crate) struct Plays {
     pub(crate) off_by: f64,
     /// How long it plays, seconds.
     pub(crate) seconds: f64,
+    /// How long after the flash the beep begins, seconds, where ffmpeg misreads the source.
+    pub(crate) apart: Option<f64>,
 }
 
 /// A line of the matrix.
@@ -122,6 +124,7 @@ pub(crate) fn made(
         quarters: Some([0, 1, 2, 3]),
         off_by: 2.0,
         seconds: 2.0,
+        apart: None,
     };
     Source { name, make: Box::new(make), expected: Expected::Plays(plays), options: Vec::new() }
 }
@@ -168,6 +171,10 @@ impl Source {
 
     pub(crate) fn seconds(self, seconds: f64) -> Self {
         self.plays(|plays| plays.seconds = seconds)
+    }
+
+    pub(crate) fn apart(self, seconds: f64) -> Self {
+        self.plays(|plays| plays.apart = Some(seconds))
     }
 
     pub(crate) fn size(self, width: u32, height: u32) -> Self {

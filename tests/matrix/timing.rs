@@ -12,7 +12,7 @@ fn usual(rate: &str) -> String {
 fn at_times(scale: u32, expression: &str, rest: &str) -> String {
     let card = card("25", 2.0);
     format!(
-        "{card},settb=1/{scale},setpts='{expression}' {} -vsync passthrough -enc_time_base 1/{scale} {rest}",
+        "{card},settb=1/{scale},setpts='{expression}' {} -vsync passthrough -enc_time_base:v 1/{scale} {rest}",
         beep(48_000, 2.0)
     )
 }
@@ -42,6 +42,22 @@ fn apart(
     }
 }
 
+/// Two seconds, of which so much at the beginning is before zero.
+fn before_zero(seconds: f64, rest: &str) -> String {
+    format!("{} {rest} -output_ts_offset -{seconds} -avoid_negative_ts disabled", usual("25"))
+}
+
+/// Three seconds, flash and beep after two; of the sound no packets between 0.5 s and 1.5 s.
+fn without_a_second(samples: f64, codec: &str) -> String {
+    let (from, to) = ((0.5 * 48_000.0 / samples).ceil(), (1.5 * 48_000.0 / samples).floor());
+    format!(
+        "{},tpad=start_duration=1:start_mode=clone {} -af adelay=1000:all=1 {H264} {codec} -bsf:a \
+         noise=drop='between(n,{from},{to})'",
+        card("25", 2.0),
+        beep(48_000, 2.0)
+    )
+}
+
 pub(crate) fn lines() -> Vec<Source> {
     let phone = at_times(
         90_000,
@@ -61,6 +77,15 @@ pub(crate) fn lines() -> Vec<Source> {
             "a screen recorder's thousandths.mp4",
             at_times(1_000, screen, &format!("{H264} -video_track_timescale 1000 -c:a aac")),
         ),
+        file(
+            "a browser's thousandths.webm",
+            at_times(
+                1_000,
+                screen,
+                "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 4M -qmax 10 -pix_fmt yuv420p -c:a libopus",
+            ),
+        )
+        .off_by(3.0),
         file("one frame a second.mp4", format!("{} {H264} -c:a aac", card("1", 3.0)))
             .frames(3)
             .seconds(3.0)
@@ -78,6 +103,26 @@ pub(crate) fn lines() -> Vec<Source> {
         })
         .frames(40)
         .seconds(1.6),
+        made("cut at a keyframe.mp4", |folder, name| {
+            let whole = ffmpeg(folder, "whole.mp4", &format!("{} -g 10", usual("25")));
+            // The sound before the cut is in the file, from the keyframe on.
+            ffmpeg(folder, name, &format!("-ss 0.72 -i {} -c copy", whole.display()))
+        })
+        .frames(32)
+        .seconds(1.28),
+        file("a start before zero.mp4", before_zero(0.4, "-g 10")).frames(40).seconds(1.6),
+        file("a start before zero, reordered.mp4", before_zero(0.4, "-g 10 -bf 2")).frames(40).seconds(1.6),
+        file("a start before zero.mov", before_zero(0.4, "-g 10 -c:a pcm_s16le")).frames(40).seconds(1.6),
+        // Zero lies in the middle of a frame, which is shown for its other half. ffmpeg leaves it out and moves the others to zero,
+        // and so the picture, but not the sound, 20 ms ahead of what the edit list says: without it (`-ignore_editlist 1`)
+        // the flash is at 1.08 s and the beep at 1.0214 s, and 0.58 s and 0.5213 s is what it takes away.
+        file("a start within a frame.mp4", before_zero(0.5, "-g 10 -bf 2"))
+            .frames_between(38, 38)
+            .seconds(1.5)
+            .apart(0.0),
+        made("late sound.mp4", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
+        made("late sound.mkv", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
+        made("late sound.ts", apart("-c:a aac", 0.0, 0.3)).seconds(2.3),
         made("late picture.mp4", apart("-c:a aac", 0.3, 0.0)),
         made("late picture.mkv", apart("-c:a aac", 0.3, 0.0)),
         made("late picture.ts", apart("-c:a aac", 0.3, 0.0)),
@@ -100,6 +145,10 @@ pub(crate) fn lines() -> Vec<Source> {
                 beep(48_000, 2.0)
             ),
         ),
+        file("a second without sound.mp4", without_a_second(1_024.0, "-c:a aac")).frames(75).seconds(3.0),
+        file("a second without sound.mkv", without_a_second(1_024.0, "-c:a aac")).frames(75).seconds(3.0),
+        file("a second without sound.ts", without_a_second(1_152.0, "-c:a mp2")).frames(75).seconds(3.0),
+        file("a second without sound, AAC.ts", without_a_second(1_024.0, "-c:a aac")).frames(75).seconds(3.0),
         file("sound ends early.mp4", format!("{} {} {H264} -c:a aac", card("25", 2.0), beep(48_000, 1.3))),
         file("picture ends early.mp4", format!("{} {} {H264} -c:a aac", card("25", 1.4), beep(48_000, 2.0)))
             .frames(35),

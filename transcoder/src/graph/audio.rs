@@ -78,7 +78,6 @@ pub(crate) fn transcode_audio(
 
     let mut encoding: Option<Encoding> = None;
     let mut written = 0u64;
-    let mut last_time = None;
     while let Some(sample) = decoding.next()? {
         let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { continue };
         let mut have = buffer.size() / frame;
@@ -87,11 +86,7 @@ pub(crate) fn transcode_audio(
         }
         let Some(encoder) = encoding.as_mut() else { continue };
         let mut skip = 0;
-        // `qtdemux` of GStreamer 1.22 gives every block of sound of more than 65 535 samples a second the first one's time. The
-        // same time twice says nothing: what follows follows.
-        let time = presented(&sample, &source.container);
-        let told = time.filter(|time| last_time.replace(*time) != Some(*time));
-        if let Some(time) = told {
+        if let Some(time) = presented(&sample, &source.container) {
             let place = timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate);
             let off = place - written as i64;
             let first = written == 0;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::file::SourceFile;
+use super::{file::SourceFile, lpcm};
 
 /// What the top level of an MP4 or MOV file says about its completeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,116 @@ pub(super) fn display_matrix(file: &SourceFile) -> std::io::Result<Option<[i16; 
     Ok(None)
 }
 
+/// A track so much shorter than what its file says is left out by `qtdemux`, which takes it for a preview.
+const SHORTEST_SHARE: u64 = 5;
+
+/// How long an MP4 is when nothing of it is edited away: the bytes that say so, and where they belong. None where it says no less.
+///
+/// `qtdemux` of GStreamer 1.22 compares the time within a track, which knows of no edits, with the file's length, which does.
+/// So it stops too early by as much as is edited away at the beginning: by the encoder's delay in every file with AAC, and by up
+/// to a group of pictures in one that was cut without encoding it.
+fn unedited_length(file: &SourceFile) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+    let length = file.size()?;
+    let mut file = file.open()?;
+    let file = &mut *file;
+    let Some(index) = children(file, 0, length, *b"moov")?.first().copied() else { return Ok(None) };
+    let Some(header) = children(file, index.0, index.1, *b"mvhd")?.first().copied() else { return Ok(None) };
+    let Some(movie) = said_length(file, header.0)? else { return Ok(None) };
+    let mut tracks = Vec::new();
+    for track in children(file, index.0, index.1, *b"trak")? {
+        for media in children(file, track.0, track.1, *b"mdia")? {
+            for header in children(file, media.0, media.1, *b"mdhd")? {
+                let Some(track) = said_length(file, header.0)? else { continue };
+                let ticks = u128::from(track.ticks) * u128::from(movie.timescale);
+                tracks.push(ticks.div_ceil(u128::from(track.timescale)) as u64);
+            }
+        }
+    }
+    let Some(wanted) = longer(movie.ticks, &tracks) else { return Ok(None) };
+    let bytes = wanted.to_be_bytes();
+    Ok(Some((movie.at, bytes[8 - movie.size..].to_vec())))
+}
+
+/// What `qtdemux` must read in place of what an MP4 or MOV says.
+#[derive(Debug, Default)]
+pub(super) struct Mended {
+    /// Bytes, and where they belong.
+    pub(super) bytes: Vec<(u64, Vec<u8>)>,
+    /// What others must read in place of what it says then.
+    pub(super) sound: lpcm::Sound,
+}
+
+/// Finds what has to be said in another way.
+pub(super) fn mended(file: &SourceFile) -> std::io::Result<Mended> {
+    let bytes = unedited_length(file)?.into_iter().collect();
+    let mut mended = Mended { bytes, sound: lpcm::Sound::default() };
+    let length = file.size()?;
+    let mut file = file.open()?;
+    let file = &mut *file;
+    let mut boxes = vec![(0, length)];
+    for kind in [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"] {
+        let mut within = Vec::new();
+        for (from, to) in boxes {
+            within.extend(children(file, from, to, *kind)?);
+        }
+        boxes = within;
+    }
+    for (body, end) in boxes {
+        // Version, flags and the number of descriptions come first, and all but a handful of files have one.
+        let at = body + 8;
+        let entry = read_at::<{ lpcm::LENGTH }>(file, at)?.filter(|_| at + lpcm::LENGTH as u64 <= end);
+        let Some(entry) = entry else { continue };
+        if lpcm::is_long(&entry) {
+            for wave in children(file, at + 52, end, *b"wave")? {
+                for order in children(file, wave.0, wave.1, *b"enda")? {
+                    mended.sound.lowest_first |= read_at::<2>(file, order.0)? == Some([0, 1]);
+                }
+            }
+        }
+        if let Some(described) = lpcm::describe(&entry, mended.sound.rates.len()) {
+            mended.bytes.push((at + 4, described.words.to_vec()));
+            mended.sound.rates.extend(described.rate);
+            mended.sound.lowest_first |= described.lowest_first;
+        }
+    }
+    Ok(mended)
+}
+
+/// A length that keeps every track and lets each play to its end; none if `said` is one.
+fn longer(said: u64, tracks: &[u64]) -> Option<u64> {
+    let kept = tracks.iter().filter(|track| track.saturating_mul(SHORTEST_SHARE) >= said);
+    let most = kept.clone().min()?.saturating_mul(SHORTEST_SHARE);
+    let wanted = (*kept.max()?).min(most);
+    // The largest number of four bytes says that nothing is known.
+    (said > 0 && wanted > said && wanted < u64::from(u32::MAX)).then_some(wanted)
+}
+
+/// What the header of a file or a track says of its length.
+struct SaidLength {
+    timescale: u32,
+    ticks: u64,
+    /// Where the ticks are written, in so many bytes.
+    at: u64,
+    size: usize,
+}
+
+/// Reads the body of an `mvhd` or an `mdhd`, which begin alike (ISO/IEC 14496-12 8.2.2 and 8.4.2).
+fn said_length(file: &mut (impl Read + Seek + ?Sized), body: u64) -> std::io::Result<Option<SaidLength>> {
+    let Some(version) = read_at::<1>(file, body)? else { return Ok(None) };
+    // Version 1 has longer times.
+    let (times, size) = if version[0] == 1 { (16, 8) } else { (8, 4) };
+    let at = body + 4 + times;
+    let Some(timescale) = read_at::<4>(file, at)?.map(u32::from_be_bytes).filter(|scale| *scale > 0) else {
+        return Ok(None);
+    };
+    let ticks = if size == 8 {
+        read_at::<8>(file, at + 4)?.map(u64::from_be_bytes)
+    } else {
+        read_at::<4>(file, at + 4)?.map(|ticks| u32::from_be_bytes(ticks).into())
+    };
+    Ok(ticks.map(|ticks| SaidLength { timescale, ticks, at: at + 4, size }))
+}
+
 /// Where the bodies of boxes of a kind lie between two positions: begin and end.
 fn children(
     file: &mut (impl Read + Seek + ?Sized),
@@ -206,6 +316,39 @@ mod tests {
         assert!(
             (0..whole.len()).all(|end| matrix(&whole[..end]).is_none_or(|found| found == [0, -1, -1, 0]))
         );
+    }
+
+    #[test]
+    fn a_length_before_edits_is_found_and_keeps_short_tracks() {
+        assert_eq!(longer(2_000, &[2_000, 2_022]), Some(2_022));
+        assert_eq!(longer(300, &[3_600, 3_500]), Some(3_600), "most is edited away");
+        assert_eq!(longer(2_000, &[2_000, 1_900]), None, "nothing is");
+        assert_eq!(longer(2_000, &[2_022, 100]), Some(2_022), "a preview, left out before and after");
+        assert_eq!(longer(300, &[3_600, 200]), Some(1_000), "a track that would be left out");
+        assert_eq!(longer(0, &[2_000]), None, "in fragments");
+        assert_eq!(longer(2_000, &[]), None);
+        let header = |version: u8, timescale: u32, ticks: u64| {
+            let times = if version == 1 { 16 } else { 8 };
+            let ticks = &ticks.to_be_bytes()[if version == 1 { 0 } else { 4 }..];
+            [&[version, 0, 0, 0][..], &vec![0; times], &timescale.to_be_bytes(), ticks].concat()
+        };
+        let boxed =
+            |kind: &[u8], body: &[u8]| [&((body.len() + 8) as u32).to_be_bytes()[..], kind, body].concat();
+        for version in [0, 1] {
+            let media = boxed(b"mdhd", &header(version, 48_000, 97_024));
+            let track = boxed(b"trak", &boxed(b"mdia", &media));
+            let movie = boxed(b"mvhd", &header(version, 1_000, 2_000));
+            let whole = [atom(b"ftyp", 8), boxed(b"moov", &[movie, track].concat())].concat();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            std::fs::write(&path, &whole).unwrap();
+            let (at, bytes) = unedited_length(&SourceFile::Whole(path)).unwrap().unwrap();
+            let mut told = whole.clone();
+            told[at as usize..][..bytes.len()].copy_from_slice(&bytes);
+            let differing: Vec<usize> = (0..whole.len()).filter(|at| told[*at] != whole[*at]).collect();
+            assert_eq!(differing.len(), 1, "2000 and 2022 differ in their last byte");
+            assert_eq!(u64::from(told[differing[0]]), 2_022 & 0xff);
+        }
     }
 
     #[test]

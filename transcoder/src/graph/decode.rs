@@ -142,7 +142,7 @@ impl Decoding {
         chain: &Chain,
     ) -> Result<Self, MediaFailure> {
         let pipeline = gst::Pipeline::new();
-        let source = file.element()?;
+        let (source, sound) = file.mended()?;
         let parse = element("parsebin")?;
         let sink = gst_app::AppSink::builder()
             .caps(&chain.caps)
@@ -161,6 +161,10 @@ impl Decoding {
         pipeline.add_many(&elements)?;
         gst::Element::link_many([&source, &parse])?;
         gst::Element::link_many(&elements)?;
+        if let Some(pad) = elements[0].static_pad("sink").filter(|_| kind == Kind::Audio && !sound.is_right())
+        {
+            colour::replace_caps(&pad, move |structure| sound.mend(structure));
+        }
         let (head, threads, unpadded) = (elements[0].clone(), chain.threads, chain.unpadded);
         let enter = chain.enter.clone();
         let skim = Skim::default();

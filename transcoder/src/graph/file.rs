@@ -10,7 +10,13 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::{MediaFailure, element, range_src::RangeSrc};
+use super::{
+    MediaFailure,
+    container::{Mended, mended},
+    element,
+    lpcm::Sound,
+    range_src::RangeSrc,
+};
 use crate::ranges::held::Ranges;
 
 /// Where a source's bytes come from.
@@ -47,11 +53,40 @@ impl SourceFile {
         }
     }
 
+    /// The same for a graph that plays all there is, and what must be said of its sound ([`Mended`]).
+    pub(super) fn mended(&self) -> Result<(gst::Element, Sound), MediaFailure> {
+        let (source, Mended { bytes, sound }) = (self.element()?, mended(self)?);
+        if let Some(pad) = source.static_pad("src").filter(|_| !bytes.is_empty()) {
+            pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
+                let from = info.offset;
+                if let Some(buffer) = info.buffer_mut() {
+                    bytes.iter().for_each(|(at, bytes)| write_over(buffer, from, *at, bytes));
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        Ok((source, sound))
+    }
+
     /// For what is read without a graph.
     pub(super) fn open(&self) -> io::Result<Box<dyn ReadSeek + '_>> {
         match self {
             Self::Whole(path) => Ok(Box::new(File::open(path)?)),
             Self::Fetched(ranges) => Ok(Box::new(At { ranges, position: 0 })),
+        }
+    }
+}
+
+/// Writes those of `bytes`, which belong at a position of a file, that fall into what was read from another one on.
+fn write_over(buffer: &mut gst::Buffer, from: u64, at: u64, bytes: &[u8]) {
+    let end = from + buffer.size() as u64;
+    if at >= end || at + bytes.len() as u64 <= from {
+        return;
+    }
+    let Ok(mut map) = buffer.make_mut().map_writable() else { return };
+    for (place, byte) in (at..).zip(bytes) {
+        if (from..end).contains(&place) {
+            map[(place - from) as usize] = *byte;
         }
     }
 }
@@ -79,5 +114,26 @@ impl Seek for At<'_> {
         };
         self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_over_may_lie_across_a_border() {
+        gst::init().unwrap();
+        let read = |from: u64, size: usize| {
+            let mut buffer = gst::Buffer::from_mut_slice(vec![0u8; size]);
+            write_over(&mut buffer, from, 10, &[1, 2, 3, 4]);
+            buffer.map_readable().unwrap().to_vec()
+        };
+        assert_eq!(read(8, 8), [0, 0, 1, 2, 3, 4, 0, 0]);
+        assert_eq!(read(8, 4), [0, 0, 1, 2]);
+        assert_eq!(read(12, 4), [3, 4, 0, 0]);
+        assert_eq!(read(11, 2), [2, 3]);
+        assert_eq!(read(0, 10), [0; 10]);
+        assert_eq!(read(14, 3), [0; 3]);
     }
 }

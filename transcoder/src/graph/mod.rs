@@ -14,6 +14,7 @@ mod fields;
 mod file;
 mod ladder;
 mod loudness;
+mod lpcm;
 mod measure;
 mod mux;
 pub(crate) mod patience;

@@ -82,7 +82,7 @@ pub(crate) fn extract_texts(
 /// The texts of each text track, in the container's order.
 fn read(file: &SourceFile, source: &SourceInfo) -> Result<Vec<Vec<SourceText>>, MediaFailure> {
     let pipeline = gst::Pipeline::new();
-    let (input, parse) = (file.element()?, super::element("parsebin")?);
+    let (input, parse) = (file.mended()?.0, super::element("parsebin")?);
     pipeline.add_many([&input, &parse])?;
     input.link(&parse)?;
     let tracks: Arc<Mutex<Vec<Vec<SourceText>>>> = Arc::default();
