@@ -60,7 +60,9 @@ impl SourceFile {
             pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
                 let from = info.offset;
                 if let Some(buffer) = info.buffer_mut() {
-                    bytes.iter().for_each(|(at, bytes)| write_over(buffer, from, *at, bytes));
+                    for (at, bytes) in &bytes {
+                        write_over(buffer, from, *at, bytes);
+                    }
                 }
                 gst::PadProbeReturn::Ok
             });

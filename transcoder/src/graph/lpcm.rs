@@ -91,7 +91,7 @@ pub(super) fn describe(entry: &[u8; LENGTH], before: usize) -> Option<Described>
         return None;
     }
     let high = rate >= f64::from(HIGHEST - 255);
-    let said = if high { HIGHEST - u8::try_from(before).ok()? as u16 } else { rate as u16 };
+    let said = if high { HIGHEST - u16::from(u8::try_from(before).ok()?) } else { rate as u16 };
     let mut words = [0; LENGTH - 4];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
@@ -204,9 +204,9 @@ mod tests {
     fn what_it_has_no_words_for_stays() {
         assert!(describe(&entry(48_000.0, 2, 20, 12), 0).is_none(), "twenty bits");
         assert!(describe(&entry(48_000.0, 2, 16, 4), 0).is_none(), "padded");
-        assert!(describe(&entry(48_000.0, 2, 16, 12 | APART), 0).is_none());
+        assert!(describe(&entry(48_000.0, 2, 16, PACKED | APART), 0).is_none());
         assert!(describe(&entry(f64::NAN, 2, 16, 12), 0).is_none());
-        assert!(describe(&entry(48_000.0, u32::MAX, 16, 12 ^ 8), 0).is_none());
+        assert!(describe(&entry(48_000.0, 65, 16, 12), 0).is_none());
         assert!(describe(&entry(192_000.0, 2, 16, 12), 256).is_none());
         let mut other = entry(48_000.0, 2, 16, 12);
         other[17] = 1;
