@@ -7,7 +7,7 @@ globalThis.seeks = (() => {
   const LATE_S = 0.1;
   /** What has not come this long after its place was buffered does not come, milliseconds. */
   const GIVE_UP_MS = 2_000;
-  /** What `transcoder::graph::cadence` leaves between two frames of a picture that stands. */
+  /** What `transcoder::graph::cadence` leaves between two frames of a picture that stands, and Chromium assumes of every video. */
   const LONGEST_SAMPLE_S = 0.125;
   let starts, mark, frame;
   /** The times of the frames that were presented. */
@@ -94,8 +94,8 @@ globalThis.seeks = (() => {
 
   /** Slides that may be seen after a seek to `target`: while it plays, also those of where it has come to since. */
   function rightsAt(target, playing, atOnce) {
-    // Chromium takes what begins within two frames after a place for what is there, as long as that is missing.
-    const early = atOnce ? frame : 2 * frame;
+    // Chromium takes what begins this soon after a place for what is there, as long as that is missing.
+    const early = atOnce ? frame : 2 * LONGEST_SAMPLE_S;
     // While it is paused it goes by how long frames last on average: the one before a change stays that long after it.
     if (!playing) return slidesBetween(target, target, early, LONGEST_SAMPLE_S);
     const { currentTime } = video();

@@ -92,7 +92,7 @@ pub(crate) fn lines() -> Vec<Source> {
             .mute(),
         file("repeated frames.mp4", usual("25")).by_default(50),
         file("a slide.mp4", format!("-f lavfi -i color=c=0x3c6090:s=320x180:r=30:d=4 {H264}"))
-            .by_default(25)
+            .by_default(50)
             .other_colours()
             .seconds(4.0)
             .mute(),

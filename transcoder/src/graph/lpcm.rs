@@ -86,7 +86,10 @@ pub(super) fn describe(entry: &[u8; LENGTH], before: usize) -> Option<Described>
         _ => return None,
     };
     let whole = flags & PACKED != 0 && flags & APART == 0 && frames == 1;
-    if !whole || !(1..=64).contains(&channels) || packet != channels * bits / 8 || !(1.0..1e6).contains(&rate)
+    if !whole
+        || !(1..=64).contains(&channels)
+        || u64::from(packet) != u64::from(channels) * u64::from(bits) / 8
+        || !(1.0..1e6).contains(&rate)
     {
         return None;
     }
@@ -207,6 +210,9 @@ mod tests {
         assert!(describe(&entry(48_000.0, 2, 16, PACKED | APART), 0).is_none());
         assert!(describe(&entry(f64::NAN, 2, 16, 12), 0).is_none());
         assert!(describe(&entry(48_000.0, 65, 16, 12), 0).is_none());
+        let mut many = entry(48_000.0, 64, 16, 12);
+        many[56..60].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(describe(&many, 0).is_none());
         assert!(describe(&entry(192_000.0, 2, 16, 12), 256).is_none());
         let mut other = entry(48_000.0, 2, 16, 12);
         other[17] = 1;
