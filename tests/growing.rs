@@ -55,7 +55,7 @@ async fn playable(instructor: &Client, asset: &str) -> Value {
 }
 
 /// The names and texts of the growing playlists behind an address, and the SHA-256 of each segment that they name.
-async fn published(server: &Server, asset: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+fn published(server: &Server, asset: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let root = server.data.join("objects/packages").join(asset);
     let package = std::fs::read_dir(&root).unwrap().next().unwrap().unwrap().path();
     let (mut playlists, mut segments) = (BTreeMap::new(), BTreeMap::new());
@@ -131,7 +131,7 @@ async fn a_learner_watches_what_is_still_being_made() {
     let there_ms = found["playable_ms"].as_u64().unwrap();
     assert!((16_000..seconds * 1_000 / 2).contains(&there_ms), "{found}");
     assert!(found["duration_ms"].as_u64().unwrap().abs_diff(seconds * 1_000) < 500, "{found}");
-    let (early, early_segments) = published(&server, &asset).await;
+    let (early, early_segments) = published(&server, &asset);
     assert_eq!(early.len(), 4, "three rungs and the sound: {:?}", early.keys());
 
     let shown = page.say("go");
@@ -169,7 +169,7 @@ async fn a_learner_watches_what_is_still_being_made() {
     assert!(note.contains("still being prepared") || note.is_empty(), "{end}");
 
     // What was published stayed as it was, and the playlists only got longer.
-    let (late, late_segments) = published(&server, &asset).await;
+    let (late, late_segments) = published(&server, &asset);
     for (name, text) in &early {
         assert!(late[name].starts_with(text), "{name}:\n{text}\n{}", late[name]);
         assert!(late[name].ends_with("#EXT-X-ENDLIST\n"));
@@ -222,7 +222,7 @@ async fn the_death_of_the_server_does_not_take_back_what_is_published() {
     let asset = instructor.upload(&lesson, &file, |_| {}).await.unwrap();
     playable(&instructor, &asset).await;
     let native = watch::native_url(&learner, &lesson).await;
-    let mut before = published(&server, &asset).await;
+    let mut before = published(&server, &asset);
     let mut kills = 0;
     // Just after a pass, or in the middle of one: both while something is on its way.
     for wait_ms in [100u64, 700, 1_500, 2_600] {
@@ -233,7 +233,7 @@ async fn the_death_of_the_server_does_not_take_back_what_is_published() {
         server.kill();
         kills += 1;
         server.again().await;
-        let after = published(&server, &asset).await;
+        let after = published(&server, &asset);
         for (name, text) in &before.0 {
             assert!(after.0[name].starts_with(text), "{name} after kill {kills}:\n{text}\n{}", after.0[name]);
         }
@@ -242,7 +242,7 @@ async fn the_death_of_the_server_does_not_take_back_what_is_published() {
     }
     assert!(kills >= 2, "it was over too soon to be killed");
     assert_eq!(settled(&instructor, &asset, Duration::from_mins(3)).await["state"], "ready");
-    let after = published(&server, &asset).await;
+    let after = published(&server, &asset);
     assert!(before.1.iter().all(|(name, sum)| after.1[name] == *sum));
     watch::whole_package(&server, &asset);
     let whole = watch::decoded_by_ffmpeg(&watch::native_url(&learner, &lesson).await);
