@@ -40,9 +40,10 @@ globalThis.seeks = (() => {
     return starts.flatMap((start, at) => (shown(start, at) ? [at + 1] : []));
   }
 
-  function isBuffered(at) {
+  /** Whether a place is in what is buffered, or less than `early` before it. */
+  function isBuffered(at, early = 0) {
     const { buffered } = video();
-    for (let n = 0; n < buffered.length; n += 1) if (buffered.start(n) <= at && at < buffered.end(n)) return true;
+    for (let n = 0; n < buffered.length; n += 1) if (buffered.start(n) - early <= at && at < buffered.end(n)) return true;
     return false;
   }
 
@@ -116,7 +117,8 @@ globalThis.seeks = (() => {
       const now = performance.now();
       const slide = onScreen();
       const rights = rightsAt(target, playing, atOnce);
-      if (!isBuffered(target)) missing = now;
+      // A player need not fetch what Chromium takes for there.
+      if (!isBuffered(target, atOnce ? 0 : 2 * LONGEST_SAMPLE_S)) missing = now;
       else if (!element.seeking && element.readyState >= 2 && presented.length > before) {
         if (rights.includes(slide)) return { began, missing, shown: now, atOnce, wrong };
         wrong ||= slide;
