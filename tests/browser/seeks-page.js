@@ -7,8 +7,8 @@ globalThis.seeks = (() => {
   const LATE_S = 0.1;
   /** What has not come this long after its place was buffered does not come, milliseconds. */
   const GIVE_UP_MS = 2_000;
-  /** What `transcoder::graph::cadence` leaves between two frames of a picture that stands, and Chromium assumes of every video. */
-  const LONGEST_SAMPLE_S = 0.125;
+  /** What `transcoder::graph::cadence` leaves between two frames of a picture that stands, about what Chromium assumes of every video. */
+  const LONGEST_SAMPLE_S = 0.14;
   let starts, mark, frame;
   /** The times of the frames that were presented. */
   const presented = [];
