@@ -13,8 +13,6 @@ use std::{
 
 use harness::{LECTERN, Server, draw, edge::Edge, installed, run, topology::Topology};
 
-/// Where Debian's package and others put it.
-const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 /// Seconds of the lecture: six segments.
 const SECONDS: u32 = 24;
 const SPEECH: &str = "A straw in a glass of water looks broken. It is not. Light is slower in water than in air, and \
@@ -42,8 +40,6 @@ fn lecture(folder: &Path, speech: &Path) -> PathBuf {
 /// Everything that people do in the pages at `url`. Pictures only if there is a folder for them.
 fn the_whole_job_in_a_browser(url: &str, folder: &Path, pictures: Option<&Path>) {
     installed("tests/browser/node_modules/playwright-core");
-    let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
-    let chromium = chromium.expect("Chromium is missing: run `make test`, which installs it");
     let speech = folder.join("speech.wav");
     let file = lecture(folder, &speech);
     let output = Command::new("node")
@@ -53,7 +49,7 @@ fn the_whole_job_in_a_browser(url: &str, folder: &Path, pictures: Option<&Path>)
         .env("LECTERN_LECTURE", &file)
         .env("LECTERN_SPEECH", &speech)
         .env("LECTERN_SCREENSHOTS", pictures.unwrap_or(Path::new("")))
-        .env("LECTERN_CHROMIUM", chromium)
+        .env("LECTERN_CHROMIUM", harness::chromium())
         .stdin(Stdio::null())
         .output()
         .expect("node is missing: install Node 20.19 or newer");

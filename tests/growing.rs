@@ -22,8 +22,6 @@ use lectern_domain::job::JobKind;
 use lectern_store::jobs;
 use serde_json::{Value, json};
 
-const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-
 /// So many times thirty seconds of three slides with a tone, by stream copy.
 fn lecture(folder: &Path, times: u64) -> PathBuf {
     let part = ffmpeg(
@@ -83,15 +81,11 @@ struct Waiting {
 impl Waiting {
     fn open(server: &Server, path: &str, learner: &str, picture: &str) -> Self {
         installed("tests/browser/node_modules/playwright-core");
-        let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
         let email = format!("{learner}@school.example");
         let mut child = Command::new("node")
             .args(["first-frame.mjs", &server.url, path, &email, "correct horse battery", picture])
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser"))
-            .env(
-                "LECTERN_CHROMIUM",
-                chromium.expect("Chromium is missing: run `make test`, which installs it"),
-            )
+            .env("LECTERN_CHROMIUM", harness::chromium())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

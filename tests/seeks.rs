@@ -16,8 +16,6 @@ use std::{
 use harness::{Server, course_and_lesson, installed, person, run, settled};
 use serde_json::{Value, json};
 
-/// Where Debian's package and others put it.
-const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 /// What [`person`] gives everybody.
 const PASSWORD: &str = "correct horse battery";
 
@@ -136,8 +134,6 @@ async fn seeks_chapters_and_previews_show_the_right_slides() {
     installed("tests/browser/node_modules/shaka-player");
     installed("tests/browser/node_modules/playwright-core");
     installed("web/node_modules/hls.js");
-    let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
-    let chromium = chromium.expect("Chromium is missing: run `make test`, which installs it");
     let seed = std::env::var("LECTERN_TEST_SEED").unwrap_or_else(|_| "2026".into());
     println!("LECTERN_TEST_SEED={seed}");
     let pictures = std::env::var_os("LECTERN_SCREENSHOTS")
@@ -155,7 +151,7 @@ async fn seeks_chapters_and_previews_show_the_right_slides() {
         .env("LECTERN_SLIDES", slides().to_string())
         .env("LECTERN_TEST_SEED", &seed)
         .env("LECTERN_SCREENSHOTS", &pictures)
-        .env("LECTERN_CHROMIUM", chromium)
+        .env("LECTERN_CHROMIUM", harness::chromium())
         .stdin(Stdio::null())
         .output()
         .expect("node is missing: install Node 20.19 or newer");

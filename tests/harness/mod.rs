@@ -269,6 +269,13 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Chromium, where Debian's package and others put it.
+pub fn chromium() -> &'static str {
+    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let found = known.into_iter().find(|path| Path::new(path).exists());
+    found.expect("Chromium is missing: run `make test`, which installs it")
+}
+
 /// A file of the repository that `make test` puts there.
 pub fn installed(path: &str) -> PathBuf {
     let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
