@@ -82,6 +82,10 @@ pub struct VideoPlan {
     /// Quantiser below which pictures that stand are not encoded; 0 for no bound.
     #[serde(default)]
     pub calm_quantiser: u32,
+    /// Whether frames that are shown again are written as pictures that skip everything, which takes a stream without B pictures: then
+    /// they need no encoder. For a whole rendition, whose headers are the same in every segment.
+    #[serde(default)]
+    pub skip_pictures: bool,
     /// Why it is this ladder, for people, a sentence each.
     #[serde(default)]
     pub why: Vec<String>,
@@ -186,6 +190,7 @@ pub fn plan(source: &SourceInfo, settings: &PlanSettings) -> Result<TranscodePla
                 spans,
                 keep_all_frames: settings.keep_all_frames,
                 calm_quantiser: settings.quality.calm_quantiser(),
+                skip_pictures: calm && !settings.keep_all_frames,
                 why,
             })
         }

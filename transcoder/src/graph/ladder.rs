@@ -8,7 +8,7 @@
 //! Each rung is scaled from the one above it, which costs a fraction of scaling each from the source.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -32,6 +32,7 @@ use super::{
     mux::{self, AccessUnit, Muxing},
     retime::decode_times,
     scale::Scaler,
+    skip::SkipPictures,
     timeline,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Settings<'a> {
     pub(super) preset: &'a str,
     /// Quantiser below which calm pictures are not encoded.
     pub(super) calm_quantiser: u32,
+    /// Whether pictures that are shown again are written as skip pictures, which takes a stream without B pictures.
+    pub(super) skip_pictures: bool,
     pub(super) frame_rate: Ratio,
     pub(super) timescale: u32,
     pub(super) folder: &'a Path,
@@ -63,6 +66,8 @@ pub(super) struct Settings<'a> {
 #[derive(Debug, Default)]
 struct Grid {
     starts: BTreeMap<u64, u32>,
+    /// Where pictures are shown again that are not encoded again.
+    again: BTreeSet<u64>,
     end: u64,
 }
 
@@ -94,6 +99,7 @@ pub(super) struct Ladder {
     format: Option<(gst::Caps, gst_video::VideoInfo)>,
     frame_rate: Ratio,
     timescale: u32,
+    skip_pictures: bool,
     grid: Arc<Mutex<Grid>>,
     steps: Vec<Step>,
 }
@@ -152,6 +158,7 @@ impl Ladder {
             format: None,
             frame_rate: settings.frame_rate,
             timescale: settings.timescale,
+            skip_pictures: settings.skip_pictures,
             grid,
             steps,
         };
@@ -215,10 +222,15 @@ impl Ladder {
         Ok(())
     }
 
-    /// Shows the picture that was pushed last again, at a later tick: it is scaled already, and costs hardly a bit.
+    /// Shows the picture that was pushed last again, at a later tick: without its being encoded where that can be, and scaled already
+    /// in any case.
     pub(super) fn push_again(&mut self, ticks: u64) -> Result<(), MediaFailure> {
         if let Some(failure) = self.error() {
             return Err(failure);
+        }
+        if self.skip_pictures {
+            self.grid.lock().unwrap_or_else(PoisonError::into_inner).again.insert(ticks);
+            return Ok(());
         }
         let ns = gst::ClockTime::from_nseconds(timeline::to_ns(ticks, self.timescale));
         for step in &mut self.steps {
@@ -324,7 +336,11 @@ fn encoder(settings: &Settings<'_>, content: Content, rung: &Rung) -> Result<gst
         // What a macroblock tree would find out is bounded above: it only costs time, memory and, where something small moves, a
         // fifth of the bytes.
         encoder.set_property("mb-tree", false);
-        options += ":rc-lookahead=3";
+        options += if settings.skip_pictures { ":rc-lookahead=0" } else { ":rc-lookahead=3" };
+    }
+    if settings.skip_pictures {
+        encoder.set_property("bframes", 0u32);
+        encoder.set_property("ref", 1u32);
     }
     encoder.set_property("option-string", options);
     Ok(encoder)
@@ -377,11 +393,21 @@ impl RungState {
         let Some((start, _)) = pending.first() else { return Ok(()) };
         let grid = self.grid.lock().unwrap_or_else(PoisonError::into_inner);
         let (index, end) = (grid.starts.get(start).copied(), next.unwrap_or(grid.end));
+        let again: Vec<u64> = grid.again.range(*start..end).copied().collect();
         drop(grid);
         let Some(index) = index else {
             self.failure =
                 Some(MediaFailure::internal(format!("a keyframe that nobody asked for, at tick {start}")));
             return Err(gst::FlowError::Error);
+        };
+        let caps = self.caps.clone().unwrap_or_else(gst::Caps::new_any);
+        let pending = if again.is_empty() {
+            pending
+        } else {
+            with_skip_pictures(&caps, pending, &again).map_err(|failure| {
+                self.failure = Some(failure);
+                gst::FlowError::Error
+            })?
         };
         let pts: Vec<u64> = pending.iter().map(|(ticks, _)| *ticks).collect();
         let units = pending
@@ -389,7 +415,38 @@ impl RungState {
             .zip(decode_times(&pts, end))
             .map(|((pts, buffer), time)| AccessUnit { buffer, pts, dts: time.start, duration: time.duration })
             .collect();
-        let caps = self.caps.clone().unwrap_or_else(gst::Caps::new_any);
         self.muxing.segment(index, &caps, units)
     }
+}
+
+/// A segment's access units with skip pictures at the ticks `again` between them.
+fn with_skip_pictures(
+    caps: &gst::Caps,
+    encoded: Vec<(u64, gst::Buffer)>,
+    again: &[u64],
+) -> Result<Vec<(u64, gst::Buffer)>, MediaFailure> {
+    let headers = caps
+        .structure(0)
+        .and_then(|structure| structure.get::<gst::Buffer>("codec_data").ok())
+        .ok_or_else(|| MediaFailure::internal("an encoder that does not say its headers"))?;
+    let skip = SkipPictures::new(&headers.map_readable()?).map_err(MediaFailure::internal)?;
+    let mut units = Vec::with_capacity(encoded.len() + again.len());
+    let mut again = again.iter().copied().peekable();
+    let mut encoded = encoded.into_iter().peekable();
+    while let Some((ticks, mut buffer)) = encoded.next() {
+        if !units.is_empty() {
+            let unit = skip.numbered(&buffer.map_readable()?, units.len()).map_err(MediaFailure::internal)?;
+            let mut numbered = gst::Buffer::from_mut_slice(unit);
+            numbered.make_mut().set_flags(buffer.flags());
+            buffer = numbered;
+        }
+        units.push((ticks, buffer));
+        while let Some(ticks) = again.next_if(|ticks| encoded.peek().is_none_or(|(next, _)| ticks < next)) {
+            let unit = skip.again(units.len()).map_err(MediaFailure::internal)?;
+            let mut repeated = gst::Buffer::from_mut_slice(unit);
+            repeated.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+            units.push((ticks, repeated));
+        }
+    }
+    Ok(units)
 }

@@ -26,6 +26,7 @@ mod runs;
 mod samples;
 mod scale;
 mod shown;
+mod skip;
 mod span;
 mod still;
 mod stills;

@@ -58,6 +58,7 @@ pub(crate) fn transcode_span(
         rungs: &plan.rungs,
         preset: &plan.preset,
         calm_quantiser: plan.calm_quantiser,
+        skip_pictures: plan.skip_pictures,
         frame_rate: track.frame_rate,
         timescale: scale,
         folder,

@@ -1,0 +1,277 @@
+//! Pictures that show the one before them again, written without an encoder. Pure.
+//!
+//! Such a picture is one P slice all of whose macroblocks are skipped (ITU-T H.264 7.3.4): each is predicted from the same place of the
+//! picture before, and nothing is added. A decoder copies; x264 would look at every macroblock to find that out. Encoded pictures that come
+//! after it count on from it, so their `frame_num` is written anew.
+//!
+//! This holds for streams in which every picture refers to the one before it and to no other, and is shown in the order in which it is
+//! decoded: x264's with `bframes=0` and `ref=1`. Their picture order count follows from `frame_num` (type 2, 8.2.1.3).
+
+use std::io::{self, Write as _};
+
+use h264_reader::{
+    Context,
+    avcc::AvcDecoderConfigurationRecord,
+    nal::{
+        UnitType,
+        pps::PicParameterSet,
+        sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet},
+    },
+    rbsp::{BitRead as _, BitReader, BitWrite, BitWriter, ByteWriter, decode_nal},
+};
+
+/// Bytes of the length before each NAL unit (ISO/IEC 14496-15 5.3.3.1).
+const LENGTH: usize = 4;
+/// Header of a slice that is no IDR picture's and others refer to (7.4.1): `nal_ref_idc` 2, type 1.
+const REFERENCE_SLICE: u8 = 0x41;
+/// P, in a picture that has no other slices (table 7-6).
+const ALL_P: u32 = 5;
+/// Quantiser with which a skipped macroblock is likeliest to begin with (9.3.1.1): of the bits of these pictures there is no other use.
+const QUANTISER: i32 = 51;
+
+/// What cannot be done with a stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SkipError {
+    #[error("expected an avcC with one SPS and one PPS: {0}")]
+    Headers(String),
+    #[error("expected pictures that are shown as they are decoded, each with one reference: {0}")]
+    Structure(&'static str),
+    #[error("an access unit that does not fit its headers: {0}")]
+    Unit(String),
+}
+
+/// Writes skip pictures for one stream.
+#[derive(Debug)]
+pub(super) struct SkipPictures {
+    sps: SeqParameterSet,
+    pps: PicParameterSet,
+    /// Slice data, from the first byte after the header.
+    data: Vec<u8>,
+}
+
+impl SkipPictures {
+    /// For the stream that an `avcC` describes.
+    pub(super) fn new(avcc: &[u8]) -> Result<Self, SkipError> {
+        let headers = |error: &dyn std::fmt::Debug| SkipError::Headers(format!("{error:?}"));
+        let record = AvcDecoderConfigurationRecord::try_from(avcc).map_err(|error| headers(&error))?;
+        if usize::from(record.length_size_minus_one()) + 1 != LENGTH {
+            return Err(SkipError::Headers("lengths of another size".into()));
+        }
+        let context: Context = record.create_context().map_err(|error| headers(&error))?;
+        let (sps, pps) = context.sps().next().zip(context.pps().next()).ok_or_else(|| headers(&"none"))?;
+        let refused = [
+            (sps.pic_order_cnt != PicOrderCntType::TypeTwo, "another picture order"),
+            (sps.max_num_ref_frames != 1, "more references"),
+            (sps.frame_mbs_flags != FrameMbsFlags::Frames, "fields"),
+            (pps.slice_groups.is_some(), "slice groups"),
+            (pps.redundant_pic_cnt_present_flag, "redundant pictures"),
+        ];
+        if let Some((_, why)) = refused.iter().find(|(refused, _)| *refused) {
+            return Err(SkipError::Structure(why));
+        }
+        let macroblocks = sps.pic_width_in_mbs() * sps.pic_height_in_map_units();
+        let data = if pps.entropy_coding_mode_flag { all_skipped(macroblocks) } else { Vec::new() };
+        Ok(Self { sps: sps.clone(), pps: pps.clone(), data })
+    }
+
+    /// The access unit of a picture that repeats the one before it, `number` pictures after an IDR picture.
+    pub(super) fn again(&self, number: usize) -> Result<Vec<u8>, SkipError> {
+        let mut nal = Vec::with_capacity(2 * self.data.len() + 16);
+        nal.push(REFERENCE_SLICE);
+        self.write(number, &mut nal).map_err(|error| SkipError::Unit(error.to_string()))?;
+        let mut unit = Vec::with_capacity(LENGTH + nal.len());
+        unit.extend((nal.len() as u32).to_be_bytes());
+        unit.extend(nal);
+        Ok(unit)
+    }
+
+    /// Slice header (7.3.3) and data of a skip picture.
+    fn write(&self, number: usize, nal: &mut Vec<u8>) -> io::Result<()> {
+        let mut bits = BitWriter::new(ByteWriter::new(nal));
+        bits.write_ue(0)?;
+        bits.write_ue(ALL_P)?;
+        bits.write_ue(self.pps.pic_parameter_set_id.id().into())?;
+        bits.write_var(self.sps.log2_max_frame_num().into(), self.frame_num(number))?;
+        let further = self.pps.num_ref_idx_l0_default_active_minus1 > 0;
+        bits.write_bit(further)?;
+        if further {
+            bits.write_ue(0)?;
+        }
+        // References in their own order.
+        bits.write_bit(false)?;
+        if self.pps.weighted_pred_flag {
+            // Denominators of weights, of which there are none: not for luma, not for chroma.
+            bits.write_ue(0)?;
+            bits.write_ue(0)?;
+            bits.write_bit(false)?;
+            bits.write_bit(false)?;
+        }
+        // The oldest reference goes.
+        bits.write_bit(false)?;
+        let cabac = self.pps.entropy_coding_mode_flag;
+        if cabac {
+            bits.write_ue(0)?;
+        }
+        bits.write_se(QUANTISER - 26 - self.pps.pic_init_qp_minus26)?;
+        if self.pps.deblocking_filter_control_present_flag {
+            // What was filtered is not filtered again.
+            bits.write_ue(1)?;
+        }
+        if !cabac {
+            bits.write_ue(self.sps.pic_width_in_mbs() * self.sps.pic_height_in_map_units())?;
+            return bits.write_rbsp_trailing_bits();
+        }
+        // `cabac_alignment_one_bit`.
+        while bits.writer().is_none() {
+            bits.write_bit(true)?;
+        }
+        bits.into_writer().write_all(&self.data)
+    }
+
+    /// An encoded access unit as the picture `number` pictures after an IDR picture.
+    pub(super) fn numbered(&self, unit: &[u8], number: usize) -> Result<Vec<u8>, SkipError> {
+        let wrong = |why: String| SkipError::Unit(why);
+        let mut out = Vec::with_capacity(unit.len() + LENGTH);
+        let mut rest = unit;
+        while !rest.is_empty() {
+            let (length, after) = rest.split_first_chunk::<LENGTH>().ok_or_else(|| wrong("no length".into()))?;
+            let length = u32::from_be_bytes(*length) as usize;
+            let (nal, after) = after.split_at_checked(length).ok_or_else(|| wrong("too short".into()))?;
+            rest = after;
+            let header = *nal.first().ok_or_else(|| wrong("an empty NAL unit".into()))?;
+            if UnitType::for_id(header & 0x1f).ok() != Some(UnitType::SliceLayerWithoutPartitioningNonIdr) {
+                out.extend((length as u32).to_be_bytes());
+                out.extend_from_slice(nal);
+                continue;
+            }
+            let mut slice = decode_nal(nal).map_err(|error| wrong(error.to_string()))?.into_owned();
+            let at = frame_num_at(&slice).map_err(|error| wrong(format!("{error:?}")))?;
+            set_bits(&mut slice, at, self.sps.log2_max_frame_num().into(), self.frame_num(number));
+            let mut numbered = vec![header];
+            ByteWriter::new(&mut numbered).write_all(&slice).map_err(|error| wrong(error.to_string()))?;
+            out.extend((numbered.len() as u32).to_be_bytes());
+            out.extend(numbered);
+        }
+        Ok(out)
+    }
+
+    fn frame_num(&self, number: usize) -> u32 {
+        number as u32 & ((1 << self.sps.log2_max_frame_num()) - 1)
+    }
+}
+
+/// Where `frame_num` lies in a slice header, in bits: after three numbers of their own lengths.
+fn frame_num_at(slice: &[u8]) -> Result<u32, h264_reader::rbsp::BitReaderError> {
+    let mut bits = BitReader::new(slice);
+    let mut at = 0;
+    for name in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id"] {
+        // As many zeros before the number's own bits as come after the first of these (9.1).
+        at += 2 * (bits.read_ue(name)? + 1).ilog2() + 1;
+    }
+    Ok(at)
+}
+
+fn set_bits(bytes: &mut [u8], at: u32, width: u32, value: u32) {
+    for bit in 0..width {
+        let (place, one) = (at + bit, value >> (width - 1 - bit) & 1);
+        if let Some(byte) = bytes.get_mut(place as usize / 8) {
+            let shift = 7 - place % 8;
+            *byte = *byte & !(1 << shift) | (one as u8) << shift;
+        }
+    }
+}
+
+/// Ranges of the less probable symbol (table 9-44) of the states from [`FIRST_STATE`] to the last.
+const LEAST: [[u32; 4]; 21] = [
+    [16, 20, 23, 27],
+    [15, 19, 22, 25],
+    [14, 18, 21, 24],
+    [14, 17, 20, 23],
+    [13, 16, 19, 22],
+    [12, 15, 18, 21],
+    [12, 14, 17, 20],
+    [11, 14, 16, 19],
+    [11, 13, 15, 18],
+    [10, 12, 15, 17],
+    [10, 12, 14, 16],
+    [9, 11, 13, 15],
+    [9, 11, 12, 14],
+    [8, 10, 12, 14],
+    [8, 9, 11, 13],
+    [7, 9, 11, 12],
+    [7, 9, 10, 12],
+    [7, 8, 10, 11],
+    [6, 8, 9, 11],
+    [6, 7, 9, 10],
+    [6, 7, 8, 9],
+];
+
+/// CABAC (9.3.4) of so many skipped macroblocks, each the more probable symbol: the state of `mb_skip_flag` (context 11 with
+/// `cabac_init_idc` 0, of which m is 23 and n is 33) is 42 at [`QUANTISER`] and rises from there.
+fn all_skipped(macroblocks: u32) -> Vec<u8> {
+    let mut coder = Coder { low: 0, range: 510, outstanding: 0, first: true, bits: BitWriter::new(Vec::new()) };
+    for macroblock in 1..=macroblocks {
+        let state = LEAST[(macroblock as usize - 1).min(LEAST.len() - 1)];
+        coder.range -= state[(coder.range >> 6 & 3) as usize];
+        coder.renormalise();
+        // `end_of_slice_flag` (9.3.4.5).
+        coder.range -= 2;
+        if macroblock < macroblocks {
+            coder.renormalise();
+        }
+    }
+    coder.finish()
+}
+
+struct Coder {
+    low: u32,
+    range: u32,
+    outstanding: u32,
+    first: bool,
+    bits: BitWriter<Vec<u8>>,
+}
+
+impl Coder {
+    /// 9.3.4.3.
+    fn renormalise(&mut self) {
+        while self.range < 256 {
+            if self.low < 256 {
+                self.put(false);
+            } else if self.low >= 512 {
+                self.low -= 512;
+                self.put(true);
+            } else {
+                self.low -= 256;
+                self.outstanding += 1;
+            }
+            self.range <<= 1;
+            self.low <<= 1;
+        }
+    }
+
+    /// 9.3.4.4.
+    fn put(&mut self, bit: bool) {
+        if !std::mem::take(&mut self.first) {
+            self.write(bit);
+        }
+        for _ in 0..std::mem::take(&mut self.outstanding) {
+            self.write(!bit);
+        }
+    }
+
+    fn write(&mut self, bit: bool) {
+        // Memory takes everything.
+        let _ = self.bits.write_bit(bit);
+    }
+
+    /// The last `end_of_slice_flag`, and what is left (9.3.4.6). Its last bit is the stop bit of the RBSP.
+    fn finish(mut self) -> Vec<u8> {
+        self.low += self.range;
+        self.range = 2;
+        self.renormalise();
+        self.put(self.low >> 9 & 1 == 1);
+        self.write(self.low >> 8 & 1 == 1);
+        let _ = self.bits.write_rbsp_trailing_bits();
+        self.bits.into_writer()
+    }
+}
