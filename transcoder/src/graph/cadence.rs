@@ -119,8 +119,6 @@ pub(super) enum Content {
 pub(super) struct Look {
     begin: i64,
     window: i64,
-    /// Share of the picture that may change from frame to frame when it is calm.
-    calm: f64,
     frames: u32,
     moving: u32,
 }
@@ -129,17 +127,15 @@ impl Look {
     /// So many moving frames decide before the time is over. Frames are held until then.
     const SURE: u32 = 4;
 
-    /// Begins with a segment's first frame, at tick `begin`. In film only what stands is calm, in slides also what has something
-    /// small moving on it.
-    pub(super) fn new(begin: i64, scale: u32, film: bool) -> Self {
-        let calm = if film { 0.0 } else { MOVES };
-        Self { begin, window: SETTLED_MS * i64::from(scale) / 1_000, calm, frames: 0, moving: 0 }
+    /// Begins with a segment's first frame, at tick `begin`.
+    pub(super) fn new(begin: i64, scale: u32) -> Self {
+        Self { begin, window: SETTLED_MS * i64::from(scale) / 1_000, frames: 0, moving: 0 }
     }
 
     /// Takes the next frame, as [`Cadence::take`] does. Whether that is enough to tell.
     pub(super) fn take(&mut self, ticks: i64, changed: f64) -> bool {
         self.frames += 1;
-        self.moving += u32::from(changed > self.calm);
+        self.moving += u32::from(changed > MOVES);
         self.moving >= Self::SURE || ticks - self.begin >= self.window
     }
 
@@ -246,8 +242,8 @@ mod tests {
         assert!(line.iter().any(|(frame, _)| *frame == 690));
     }
 
-    fn look_at(film: bool, changes: &[f64]) -> (Content, usize) {
-        let mut look = Look::new(0, SCALE, film);
+    fn look(changes: &[f64]) -> (Content, usize) {
+        let mut look = Look::new(0, SCALE);
         for (at, changed) in changes.iter().enumerate() {
             if look.take((at as i64 + 1) * 3_000, *changed) {
                 return (look.content(), at + 1);
@@ -257,15 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_a_second_tells_slides_from_film() {
-        let look = |changes: &[f64]| look_at(false, changes);
+    fn a_fifth_of_a_second_tells_what_stands_from_what_moves() {
         assert_eq!(look(&[0.0; 30]), (Content::Calm, 6));
         assert_eq!(look(&[0.04; 30]), (Content::Calm, 6), "a small inset");
         assert_eq!(look(&[0.9; 30]), (Content::Moving, 4));
         assert_eq!(look(&[0.9, 0.0, 0.0, 0.9, 0.0, 0.0]), (Content::Moving, 6), "animation on threes");
         assert_eq!(look(&[0.9, 0.0, 0.0, 0.0, 0.0, 0.0]), (Content::Calm, 6), "one slide after another");
         assert_eq!(look(&[]).0, Content::Calm, "a single frame");
-        assert_eq!(look_at(true, &[0.04; 30]), (Content::Moving, 4), "somebody who talks in a film");
-        assert_eq!(look_at(true, &[0.0; 30]), (Content::Calm, 6), "its title");
     }
 }

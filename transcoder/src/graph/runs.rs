@@ -1,6 +1,6 @@
 //! One ladder after another: each run of segments with the same content has encoders that are set for it.
 //!
-//! A segment's first frames are held until they tell what it shows: a third of a second at most, a few frames when it moves.
+//! The first frames of a segment of slides are held until they tell what it shows: a fifth of a second at most, a few frames when it moves.
 
 use gstreamer as gst;
 use lectern_domain::media::TrackOutput;
@@ -9,6 +9,7 @@ use super::{
     MediaFailure,
     cadence::{Content, Kept, Look},
     ladder::{Ladder, Settings},
+    shown::Changed,
 };
 
 /// A kept frame that waits for what its segment turns out to show.
@@ -16,15 +17,22 @@ struct Held {
     sample: gst::Sample,
     ticks: u64,
     starts: Option<u32>,
-    /// Whether it shows what the kept frame before it shows.
-    again: bool,
+    /// Where it differs from the picture that was encoded last.
+    changed: Changed,
+}
+
+impl Held {
+    /// Whether that picture is shown again in its place.
+    fn is_repeat(&self) -> bool {
+        self.changed.share == 0.0 && self.starts.is_none()
+    }
 }
 
 fn push(ladder: &mut Ladder, held: &Held) -> Result<(), MediaFailure> {
-    if held.again && held.starts.is_none() {
+    if held.is_repeat() {
         return ladder.push_again(held.ticks);
     }
-    ladder.push(&held.sample, held.ticks, held.starts)
+    ladder.push(&held.sample, held.ticks, held.starts, held.changed.rows.clone())
 }
 
 /// The rungs of one span.
@@ -44,22 +52,30 @@ impl<'a> Runs<'a> {
         Self { settings, film, ladder: None, undecided: None, made: Vec::new() }
     }
 
-    /// Takes the next frame, of which the share `changed` differs from the last kept one. `kept` is what the cadence says of it.
+    /// Takes the next frame, which differs by `changed` from the one that was encoded last. `kept` is what the cadence says of it.
+    /// Whether it is encoded itself.
     pub(super) fn take(
         &mut self,
         sample: &gst::Sample,
         ticks: u64,
-        changed: f64,
+        changed: Changed,
         kept: Option<Kept>,
-    ) -> Result<(), MediaFailure> {
-        let again = changed == 0.0;
-        let held = kept.map(|kept| Held { sample: sample.clone(), ticks, starts: kept.starts, again });
+    ) -> Result<bool, MediaFailure> {
+        let share = changed.share;
+        let held = kept.map(|kept| Held { sample: sample.clone(), ticks, starts: kept.starts, changed });
+        let encoded = held.as_ref().is_some_and(|held| !held.is_repeat());
         if let Some(held) = held {
             if held.starts.is_some() {
                 self.decide()?;
-                let look = Look::new(ticks as i64, self.settings.timescale, self.film);
+                if self.film {
+                    // Whoever cuts to a slide may cut back: only what stood before is taken to go on standing.
+                    let content = if share == 0.0 { Content::Calm } else { Content::Moving };
+                    self.encode(content, &[held])?;
+                    return Ok(true);
+                }
+                let look = Look::new(ticks as i64, self.settings.timescale);
                 self.undecided = Some((look, vec![held]));
-                return Ok(());
+                return Ok(true);
             }
             match (&mut self.undecided, &mut self.ladder) {
                 (Some((_, waiting)), _) => waiting.push(held),
@@ -67,14 +83,20 @@ impl<'a> Runs<'a> {
                 (None, None) => return Err(MediaFailure::internal("a span that begins without a segment")),
             }
         }
-        let decided = self.undecided.as_mut().is_some_and(|(look, _)| look.take(ticks as i64, changed));
-        if decided { self.decide() } else { Ok(()) }
+        if self.undecided.as_mut().is_some_and(|(look, _)| look.take(ticks as i64, share)) {
+            self.decide()?;
+        }
+        Ok(encoded)
     }
 
     /// Gives the frames that are held to encoders for what they look like.
     fn decide(&mut self) -> Result<(), MediaFailure> {
         let Some((look, held)) = self.undecided.take() else { return Ok(()) };
-        let content = look.content();
+        self.encode(look.content(), &held)
+    }
+
+    /// Gives a segment's first frames to encoders for what it shows.
+    fn encode(&mut self, content: Content, held: &[Held]) -> Result<(), MediaFailure> {
         let Some((begin, first)) = held.first().and_then(|first| Some((first.ticks, first.starts?))) else {
             return Ok(());
         };

@@ -73,7 +73,7 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
         shown.keep(first);
         for _ in 0..PAIRS {
             let Some(next) = decoding.next()? else { break };
-            let changed = shown.changed(&next)?;
+            let changed = shown.changed(&next)?.share;
             seen.pairs += 1;
             seen.still += u32::from(changed == 0.0);
             seen.moving += u32::from(changed > MOVES);
@@ -108,5 +108,5 @@ fn keeps_detail(sample: &gst::Sample, (width, height): (u32, u32)) -> Result<boo
     let (small, back) = (info(width, height)?, info(whole.width(), whole.height())?);
     let scaled = Scaler::new(small.clone())?.scale(&buffer, &whole)?;
     let restored = Scaler::new(back.clone())?.scale(&scaled, &small)?;
-    Ok(differing((&buffer, &whole), (&restored, &back), LOST)? <= LOST)
+    Ok(differing((&buffer, &whole), (&restored, &back), LOST)?.share <= LOST)
 }

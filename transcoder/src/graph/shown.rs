@@ -1,4 +1,6 @@
-//! How much of a decoded picture (I420) differs from the one that is on the screen.
+//! How much of a decoded picture (I420) differs from the one that is on the screen, and where.
+
+use std::ops::Range;
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
@@ -10,7 +12,7 @@ use super::{
     still::{self, Plane},
 };
 
-/// The last frame that was kept: what is on the screen.
+/// The last frame that was encoded: what is on the screen.
 #[derive(Default)]
 pub(super) struct Shown(Option<(gst::Sample, gst_video::VideoInfo)>);
 
@@ -21,26 +23,39 @@ impl Shown {
         self.0 = same.or_else(read).map(|info| (sample, info));
     }
 
-    /// The share of a frame, 0 to 1, that shows something else; more than [`MOVES`] is not told apart.
-    pub(super) fn changed(&self, sample: &gst::Sample) -> Result<f64, MediaFailure> {
+    /// How a frame differs; a share of more than [`MOVES`] is not told apart.
+    pub(super) fn changed(&self, sample: &gst::Sample) -> Result<Changed, MediaFailure> {
         let Some((shown, info)) = self.0.as_ref().filter(|(shown, _)| shown.caps() == sample.caps()) else {
-            return Ok(1.0);
+            return Ok(Changed::ALL);
         };
-        let (Some(one), Some(other)) = (shown.buffer(), sample.buffer()) else { return Ok(1.0) };
+        let (Some(one), Some(other)) = (shown.buffer(), sample.buffer()) else { return Ok(Changed::ALL) };
         differing((one, info), (other, info), MOVES)
     }
 }
 
-/// The largest share of a plane of one picture (I420), 0 to 1, that differs in another of the same size. Ends where it exceeds
-/// `enough`.
+/// What is different in a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Changed {
+    /// The largest share of a plane, 0 to 1, that shows something else.
+    pub(super) share: f64,
+    /// Rows outside of which every sample is the same; none: no row is known to be.
+    pub(super) rows: Option<Range<usize>>,
+}
+
+impl Changed {
+    /// Another picture.
+    pub(super) const ALL: Self = Self { share: 1.0, rows: None };
+}
+
+/// How one picture (I420) differs from another of the same size. Ends where the share exceeds `enough`.
 pub(super) fn differing(
     (one, one_info): (&gst::BufferRef, &gst_video::VideoInfo),
     (other, other_info): (&gst::BufferRef, &gst_video::VideoInfo),
     enough: f64,
-) -> Result<f64, MediaFailure> {
+) -> Result<Changed, MediaFailure> {
     let one = gst_video::VideoFrameRef::from_buffer_ref_readable(one, one_info)?;
     let other = gst_video::VideoFrameRef::from_buffer_ref_readable(other, other_info)?;
-    let mut most = 0.0f64;
+    let mut most = Changed { share: 0.0, rows: Some(0..0) };
     for plane in 0..one_info.n_planes() {
         let of = |frame: &'_ gst_video::VideoFrameRef<&gst::BufferRef>| {
             (
@@ -52,10 +67,24 @@ pub(super) fn differing(
         let ((one_stride, width, height), (other_stride, ..)) = (of(&one), of(&other));
         let one = Plane { data: one.plane_data(plane)?, stride: one_stride, width, height };
         let other = Plane { data: other.plane_data(plane)?, stride: other_stride, width, height };
-        most = most.max(still::changed(&one, &other, enough));
-        if most > enough {
+        let difference = still::changed(&one, &other, enough);
+        most.share = most.share.max(difference.share);
+        if most.share > enough {
+            most.rows = None;
             break;
         }
+        // Rows of the picture: chroma has half of them.
+        let rows_each = if plane == 0 { 1 } else { 2 };
+        let rows = difference.rows.start * rows_each..difference.rows.end * rows_each;
+        most.rows = most.rows.map(|known| union(known, rows));
     }
     Ok(most)
+}
+
+fn union(one: Range<usize>, other: Range<usize>) -> Range<usize> {
+    match (one.is_empty(), other.is_empty()) {
+        (true, _) => other,
+        (_, true) => one,
+        _ => one.start.min(other.start)..one.end.max(other.end),
+    }
 }

@@ -134,7 +134,8 @@ impl SkipPictures {
         let mut out = Vec::with_capacity(unit.len() + LENGTH);
         let mut rest = unit;
         while !rest.is_empty() {
-            let (length, after) = rest.split_first_chunk::<LENGTH>().ok_or_else(|| wrong("no length".into()))?;
+            let (length, after) =
+                rest.split_first_chunk::<LENGTH>().ok_or_else(|| wrong("no length".into()))?;
             let length = u32::from_be_bytes(*length) as usize;
             let (nal, after) = after.split_at_checked(length).ok_or_else(|| wrong("too short".into()))?;
             rest = after;
@@ -209,7 +210,8 @@ const LEAST: [[u32; 4]; 21] = [
 /// CABAC (9.3.4) of so many skipped macroblocks, each the more probable symbol: the state of `mb_skip_flag` (context 11 with
 /// `cabac_init_idc` 0, of which m is 23 and n is 33) is 42 at [`QUANTISER`] and rises from there.
 fn all_skipped(macroblocks: u32) -> Vec<u8> {
-    let mut coder = Coder { low: 0, range: 510, outstanding: 0, first: true, bits: BitWriter::new(Vec::new()) };
+    let mut coder =
+        Coder { low: 0, range: 510, outstanding: 0, first: true, bits: BitWriter::new(Vec::new()) };
     for macroblock in 1..=macroblocks {
         let state = LEAST[(macroblock as usize - 1).min(LEAST.len() - 1)];
         coder.range -= state[(coder.range >> 6 & 3) as usize];

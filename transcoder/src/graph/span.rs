@@ -24,7 +24,7 @@ use super::{
     file::SourceFile,
     ladder::{COLORIMETRY, Settings},
     runs::Runs,
-    shown::Shown,
+    shown::{Changed, Shown},
     stills::Stills,
     timeline,
 };
@@ -87,11 +87,10 @@ pub(crate) fn transcode_span(
         if ticks >= start || span.start_ns == 0 {
             let ticks = ticks.max(0);
             // On request everything counts as moving.
-            let changed = if plan.keep_all_frames { 1.0 } else { shown.changed(&sample)? };
-            stills.see(&sample, timeline::to_ns(ticks as u64, scale) / 1_000_000, changed == 0.0);
-            let kept = cadence.take(ticks, changed);
-            runs.take(&sample, ticks as u64, changed, kept)?;
-            if kept.is_some() {
+            let changed = if plan.keep_all_frames { Changed::ALL } else { shown.changed(&sample)? };
+            stills.see(&sample, timeline::to_ns(ticks as u64, scale) / 1_000_000, changed.share == 0.0);
+            let kept = cadence.take(ticks, changed.share);
+            if runs.take(&sample, ticks as u64, changed, kept)? {
                 shown.keep(sample);
             }
             if let Some(before) = last {

@@ -5,6 +5,8 @@
 //! it shifts flat blocks by a level or two, and samples of text by more, in proportion to its contrast. A pointer, a blinking text cursor, a
 //! hair line that is drawn, and noise of two levels in each picture do not (tests below).
 
+use std::ops::Range;
+
 /// Side of a block, samples.
 const SIDE: usize = 8;
 /// Sum of absolute differences that a flat block of two pictures that show the same may have: two and three quarters of a level
@@ -43,12 +45,21 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// The share of a plane's blocks, 0 to 1, that show something else than in another plane of the same size. Ends where it exceeds
-/// `enough`.
-pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> f64 {
+/// Where and how much a plane differs from another of the same size.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Difference {
+    /// The share of its blocks, 0 to 1, that show something else.
+    pub(super) share: f64,
+    /// From the first row of which any sample differs to the last, however little; all rows if more was not looked at.
+    pub(super) rows: Range<usize>,
+}
+
+/// How a plane differs from another of the same size. Ends where the share exceeds `enough`.
+pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> Difference {
     let mut sums = vec![0u16; one.width.div_ceil(SIDE)];
     let blocks = (sums.len() * one.height.div_ceil(SIDE)).max(1) as f64;
     let mut changed = 0;
+    let mut rows: Option<Range<usize>> = None;
     for top in (0..one.height).step_by(SIDE) {
         let mut differs = false;
         for row in top..(top + SIDE).min(one.height) {
@@ -57,6 +68,7 @@ pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> f64 {
             if a != b {
                 add(&mut sums, a, b);
                 differs = true;
+                rows = Some(rows.map_or(row, |rows| rows.start)..row + 1);
             }
         }
         if differs {
@@ -70,12 +82,13 @@ pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> f64 {
                 })
                 .count();
             if f64::from(changed as u32) > enough * blocks {
+                rows = Some(0..one.height);
                 break;
             }
             sums.fill(0);
         }
     }
-    f64::from(changed as u32) / blocks
+    Difference { share: f64::from(changed as u32) / blocks, rows: rows.unwrap_or(0..0) }
 }
 
 /// Adds the differences of two rows to the sums of their blocks.
@@ -112,9 +125,9 @@ mod tests {
     fn same_with(change: impl FnOnce(&mut [u8])) -> bool {
         let (one, mut other) = (slide(), slide());
         change(&mut other);
-        let share = changed(&plane(&one), &plane(&other), 1.0);
-        assert_eq!(share.to_bits(), changed(&plane(&other), &plane(&one), 1.0).to_bits());
-        share == 0.0
+        let difference = changed(&plane(&one), &plane(&other), 1.0);
+        assert_eq!(difference, changed(&plane(&other), &plane(&one), 1.0));
+        difference.share == 0.0
     }
 
     /// A rectangle a little lighter or darker.
@@ -153,9 +166,21 @@ mod tests {
         }
         // 40 of 81 blocks in 15 of 30 rows.
         let (one, other) = (plane(&one), plane(&other));
-        assert!((changed(&one, &other, 1.0) - 600.0 / 2_430.0).abs() < 1e-9);
+        let all = changed(&one, &other, 1.0);
+        assert!((all.share - 600.0 / 2_430.0).abs() < 1e-9);
+        assert_eq!(all.rows, 0..120);
         let seen = changed(&one, &other, 0.1);
-        assert!(seen > 0.1 && seen < 0.12, "no more is looked at than is asked for: {seen}");
+        assert!(seen.share > 0.1 && seen.share < 0.12, "no more is looked at than is asked for: {seen:?}");
+        assert_eq!(seen.rows, 0..HEIGHT, "what was not looked at may differ");
+    }
+
+    #[test]
+    fn rows_count_that_differ_by_nothing_that_is_seen() {
+        let (one, mut other) = (slide(), slide());
+        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, rows: 0..0 });
+        other[17 * WIDTH + 3] += 1;
+        other[WIDTH * HEIGHT - 1] += 1;
+        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, rows: 17..HEIGHT });
     }
 
     /// Standard deviation of the noise between two pictures of the same thing.
