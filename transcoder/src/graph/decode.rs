@@ -106,7 +106,17 @@ pub(super) struct Decoding {
     opening: Arc<Mutex<Opening>>,
     skim: Skim,
     /// What is known of the times of its pictures; of sound, time tells nothing twice.
-    repeats: Option<Mutex<Repeats>>,
+    pictures: Option<Mutex<Pictures>>,
+}
+
+/// The pictures of a video track in their order.
+#[derive(Debug, Default)]
+struct Pictures {
+    repeats: Repeats,
+    /// The one that went last.
+    last: Option<gst::Sample>,
+    /// One that was decoded, to go after those that were left out before it.
+    ahead: Option<gst::Sample>,
 }
 
 /// How the wanted track is treated between its decoder and the sink.
@@ -209,8 +219,8 @@ impl Decoding {
             shared.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
         });
 
-        let repeats = (kind == Kind::Video).then(Mutex::default);
-        let decoding = Self { pipeline: Running(pipeline), sink, opening, skim, repeats };
+        let pictures = (kind == Kind::Video).then(Mutex::default);
+        let decoding = Self { pipeline: Running(pipeline), sink, opening, skim, pictures };
         decoding.pipeline.0.set_state(gst::State::Paused).map_err(|_| {
             decoding
                 .pipeline
@@ -251,8 +261,8 @@ impl Decoding {
 
     /// Moves to the sync sample at or before `stream_ns`. False when the source cannot.
     pub(super) fn seek(&self, stream_ns: u64) -> Result<bool, MediaFailure> {
-        if let Some(repeats) = &self.repeats {
-            *repeats.lock().unwrap_or_else(PoisonError::into_inner) = Repeats::default();
+        if let Some(pictures) = &self.pictures {
+            *pictures.lock().unwrap_or_else(PoisonError::into_inner) = Pictures::default();
         }
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         if self.pipeline.0.seek_simple(flags, gst::ClockTime::from_nseconds(stream_ns)).is_err() {
@@ -297,10 +307,27 @@ impl Decoding {
 
     /// The next decoded buffer, or none at the end of the source.
     pub(super) fn next(&self) -> Result<Option<gst::Sample>, MediaFailure> {
-        match &self.repeats {
-            Some(repeats) => repeats.lock().unwrap_or_else(PoisonError::into_inner).next(|| self.pull()),
-            None => self.pull(),
+        let Some(pictures) = &self.pictures else { return self.pull() };
+        let mut pictures = pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        let decoded = match pictures.ahead.take() {
+            Some(sample) => Some(sample),
+            None => pictures.repeats.next(|| self.pull())?,
+        };
+        if let Some(last) = &pictures.last {
+            let time = |sample: &gst::Sample| sample.buffer().and_then(gst::BufferRef::pts);
+            let shown = time(last);
+            while let Some(again) = self.skim.take_before(decoded.as_ref().and_then(time)) {
+                if shown.is_none_or(|shown| again > shown)
+                    && let Some(sample) = shown_at(last, again)
+                {
+                    pictures.ahead = decoded;
+                    pictures.last = Some(sample.clone());
+                    return Ok(Some(sample));
+                }
+            }
         }
+        pictures.last.clone_from(&decoded);
+        Ok(decoded)
     }
 
     fn pull(&self) -> Result<Option<gst::Sample>, MediaFailure> {
@@ -335,6 +362,15 @@ impl Decoding {
         let own = self.opening.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
         own.or_else(|| self.pipeline.error())
     }
+}
+
+/// The same picture at another time.
+fn shown_at(sample: &gst::Sample, time: gst::ClockTime) -> Option<gst::Sample> {
+    let mut buffer = sample.buffer_owned()?;
+    buffer.make_mut().set_pts(time);
+    let mut sample = sample.clone();
+    sample.make_mut().set_buffer(Some(&buffer));
+    Some(sample)
 }
 
 /// Takes what comes of a track that is not wanted, where its demuxer would end with it: the one for FLV of GStreamer 1.22

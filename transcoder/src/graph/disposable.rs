@@ -1,19 +1,26 @@
 //! Packets that need not be decoded while a picture stands still.
 //!
-//! An encoder spends half of the frames of a still picture on non-reference pictures that say "as before". No other picture needs
-//! them, and decoding one costs as much as decoding any: a copy of the whole picture. What such a packet can hold beside its headers
-//! is bounded by its size, but it may say "as the next one": so it is left out only when the pictures that it can refer to say
-//! nothing new either.
+//! An encoder spends nearly all frames of a still picture on ones that say "as before", and decoding such a one costs as much as decoding
+//! any: a copy of the whole picture. Those to which no other picture refers are left out when they come. Those that others refer to
+//! are held, once their bits are familiar ([`super::familiar`]), until the next IDR picture shows that nobody needed them, and decoded all
+//! the same when something else comes before. The times of what is left out are kept: each shows the picture before it again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::{beat, entry::h264_units};
+use super::{
+    beat,
+    entry::{h264_units, has_idr},
+    familiar::Familiar,
+};
 
 /// Bytes of a slice's headers and of the container of its NAL units.
 const HEADERS: u64 = 24;
@@ -23,35 +30,199 @@ const PIXELS_PER_BYTE: u64 = 128 * 256;
 /// Reference pictures in a row that must have said nothing: a picture refers to the ones before and after it, and between them to
 /// one in the middle.
 const QUIET: u32 = 3;
+/// Packets that are held at most: a stream may have no further IDR picture.
+const MOST_HELD: usize = 1_000;
 
-/// Whether packets are to be left out that hold nothing new. Shared with the streaming thread.
+/// Leaves out packets that hold nothing new. Shared with the streaming thread.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Skim(Arc<AtomicBool>);
+pub(super) struct Skim(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    on: AtomicBool,
+    /// Whether what comes is what was held.
+    releasing: AtomicBool,
+    stream: Mutex<Stream>,
+    left_out: Mutex<BTreeSet<gst::ClockTime>>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    caps: Option<gst::Caps>,
+    familiar: Familiar,
+    /// Reference pictures in a row that said nothing by their size.
+    quiet: u32,
+    /// Reference pictures in a row whose bits were familiar.
+    known: u32,
+    held: Vec<gst::Buffer>,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is decoded, after those that are held.
+    Decoded,
+    /// It is decoded, and those that are held are not.
+    Fresh,
+    /// It is not decoded.
+    LeftOut,
+    /// That is not yet known.
+    Held,
+}
 
 impl Skim {
     pub(super) fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
+        self.0.on.store(on, Ordering::Relaxed);
+    }
+
+    /// Takes the first time before another, or before the end, at which the picture that was shown last is shown again.
+    pub(super) fn take_before(&self, time: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        let mut left_out = self.0.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = left_out.first().copied().filter(|first| time.is_none_or(|time| *first < time))?;
+        left_out.remove(&first);
+        Some(first)
     }
 
     /// Lets this decide over what flows into `decoder`.
     pub(super) fn watch(&self, decoder: &gst::Element) {
         let Some(pad) = decoder.static_pad("sink") else { return };
-        let on = Arc::clone(&self.0);
-        let quiet = AtomicU32::new(0);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            if !on.load(Ordering::Relaxed) {
-                quiet.store(0, Ordering::Relaxed);
+        let shared = Arc::clone(&self.0);
+        let what =
+            gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
+        pad.add_probe(what, move |pad, info| {
+            if let Some(event) = info.event() {
+                match event.view() {
+                    gst::EventView::FlushStart(_) | gst::EventView::FlushStop(_) => shared.forget(),
+                    // What is left shows the picture that is there until the end.
+                    gst::EventView::Eos(_) => shared.leave_out_held(),
+                    _ if event.is_serialized() => shared.release(pad),
+                    _ => {}
+                }
                 return gst::PadProbeReturn::Ok;
             }
-            let says = info.buffer().map_or(Says::Something, |buffer| Says::of(pad, buffer));
-            let (left_out, now) = says.after(quiet.load(Ordering::Relaxed));
-            quiet.store(now, Ordering::Relaxed);
-            if left_out {
-                beat();
-                return gst::PadProbeReturn::Drop;
+            let Some(buffer) = info.buffer().filter(|_| !shared.releasing.load(Ordering::Relaxed)) else {
+                return gst::PadProbeReturn::Ok;
+            };
+            match shared.decide(pad, buffer) {
+                Fate::Decoded => {
+                    shared.release(pad);
+                    gst::PadProbeReturn::Ok
+                }
+                Fate::Fresh => {
+                    shared.leave_out_held();
+                    gst::PadProbeReturn::Ok
+                }
+                Fate::LeftOut => {
+                    shared.leave_out(buffer);
+                    gst::PadProbeReturn::Drop
+                }
+                Fate::Held => {
+                    shared.stream().held.push(buffer.to_owned());
+                    beat();
+                    gst::PadProbeReturn::Drop
+                }
             }
-            gst::PadProbeReturn::Ok
         });
+    }
+}
+
+impl Shared {
+    fn stream(&self) -> std::sync::MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decide(&self, pad: &gst::Pad, buffer: &gst::BufferRef) -> Fate {
+        let mut stream = self.stream();
+        let Some(caps) = pad.current_caps() else { return Fate::Decoded };
+        let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
+            return Fate::Decoded;
+        };
+        let Ok(map) = buffer.map_readable() else { return Fate::Decoded };
+        if stream.caps.as_ref() != Some(&caps) {
+            stream.familiar = Familiar::default();
+            let headers = structure.get::<gst::Buffer>("codec_data").ok();
+            if let Some(headers) = headers.as_ref().and_then(|headers| headers.map_readable().ok()) {
+                stream.familiar.read_headers(&headers);
+            }
+            stream.caps = Some(caps.clone());
+        }
+        if has_idr(h264_units(structure, &map)) {
+            (stream.quiet, stream.known) = (0, 0);
+            // Headers in the stream come with it.
+            stream.familiar.read(h264_units(structure, &map));
+            return Fate::Fresh;
+        }
+        if !self.on.load(Ordering::Relaxed) {
+            (stream.quiet, stream.known) = (0, 0);
+            stream.familiar.forget();
+            return Fate::Decoded;
+        }
+        let side = |name: &str| structure.get::<i32>(name).map_or(0, |side| side.max(0) as u64);
+        let room = HEADERS + side("width") * side("height") / PIXELS_PER_BYTE;
+        let says = Says::of(map.size() as u64, room, h264_units(structure, &map));
+        let picture = match says {
+            Says::Something => None,
+            Says::Nothing | Says::NothingToOthers => stream.familiar.read(h264_units(structure, &map)),
+        };
+        let known = picture.as_ref().is_some_and(|picture| stream.familiar.knows(picture));
+        let all_known = known
+            && stream.held.len() < MOST_HELD
+            && picture.as_ref().is_some_and(|picture| stream.known >= picture.references.max(QUIET));
+        let fate = fate(says, stream.quiet, all_known);
+        stream.quiet = says.after(stream.quiet);
+        stream.known = match says {
+            // What nobody refers to changes nothing for others.
+            Says::Nothing => stream.known,
+            Says::NothingToOthers if known => stream.known.saturating_add(1),
+            Says::NothingToOthers | Says::Something => 0,
+        };
+        if let Some(picture) = picture {
+            stream.familiar.remember(picture);
+        }
+        fate
+    }
+
+    fn leave_out(&self, buffer: &gst::BufferRef) {
+        if let Some(time) = buffer.pts() {
+            self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(time);
+        }
+        beat();
+    }
+
+    fn leave_out_held(&self) {
+        let held = std::mem::take(&mut self.stream().held);
+        held.iter().for_each(|buffer| self.leave_out(buffer));
+    }
+
+    /// Gives the decoder what is held.
+    fn release(&self, pad: &gst::Pad) {
+        let held = std::mem::take(&mut self.stream().held);
+        if held.is_empty() {
+            return;
+        }
+        self.releasing.store(true, Ordering::Relaxed);
+        for buffer in held {
+            // What the decoder says to this, it says again to the packet that comes.
+            if pad.chain(buffer).is_err() {
+                break;
+            }
+        }
+        self.releasing.store(false, Ordering::Relaxed);
+    }
+
+    fn forget(&self) {
+        *self.stream() = Stream::default();
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// What becomes of a packet after so many reference pictures in a row that said nothing by their size. `known`: it and all that it can refer
+/// to have familiar bits.
+const fn fate(says: Says, quiet: u32, known: bool) -> Fate {
+    match says {
+        Says::Nothing if quiet >= QUIET => Fate::LeftOut,
+        Says::NothingToOthers if known => Fate::Held,
+        _ => Fate::Decoded,
     }
 }
 
@@ -67,29 +238,22 @@ enum Says {
 }
 
 impl Says {
-    /// Whether a packet is left out after so many quiet reference pictures in a row, and how many those are then.
-    const fn after(self, quiet: u32) -> (bool, u32) {
+    /// How many quiet reference pictures there are in a row after a packet, of so many before it.
+    const fn after(self, quiet: u32) -> u32 {
         match self {
-            Self::Something => (false, 0),
-            Self::Nothing => (quiet >= QUIET, quiet),
-            Self::NothingToOthers => (false, quiet.saturating_add(1)),
+            Self::Something => 0,
+            Self::Nothing => quiet,
+            Self::NothingToOthers => quiet.saturating_add(1),
         }
     }
 
-    fn of(pad: &gst::Pad, buffer: &gst::BufferRef) -> Self {
-        let Some(caps) = pad.current_caps() else { return Self::Something };
-        let Some(structure) = caps.structure(0).filter(|structure| structure.name() == "video/x-h264") else {
-            return Self::Something;
-        };
-        let side = |name: &str| structure.get::<i32>(name).map_or(0, |side| side.max(0) as u64);
-        let room = HEADERS + side("width") * side("height") / PIXELS_PER_BYTE;
+    fn of<'a>(size: u64, room: u64, units: impl Iterator<Item = &'a [u8]>) -> Self {
         // Reference pictures are decoded whatever they say: they may take a little more.
-        if buffer.size() as u64 > 2 * room {
+        if size > 2 * room {
             return Self::Something;
         }
-        let Ok(map) = buffer.map_readable() else { return Self::Something };
-        match is_disposable(h264_units(structure, &map)) {
-            true if buffer.size() as u64 <= room => Self::Nothing,
+        match is_disposable(units) {
+            true if size <= room => Self::Nothing,
             true => Self::Something,
             false => Self::NothingToOthers,
         }
@@ -97,12 +261,12 @@ impl Says {
 }
 
 /// Whether no picture refers to this one: it has slices, and `nal_ref_idc` is 0 in all of them (ITU-T H.264 7.4.1).
-fn is_disposable(mut headers: impl Iterator<Item = u8>) -> bool {
+fn is_disposable<'a>(mut units: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut slices = 0;
-    let all = headers.all(|header| {
-        let slice = matches!(header & 0x1f, 1..=5);
+    let all = units.all(|unit| {
+        let slice = matches!(unit[0] & 0x1f, 1..=5);
         slices += u32::from(slice);
-        !slice || header & 0x60 == 0
+        !slice || unit[0] & 0x60 == 0
     });
     all && slices > 0
 }
@@ -110,15 +274,16 @@ fn is_disposable(mut headers: impl Iterator<Item = u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
+        Fate,
         Says::{self, Nothing, NothingToOthers, Something},
-        is_disposable,
+        fate, is_disposable,
     };
 
     fn left_out(packets: &[Says]) -> Vec<bool> {
         let mut quiet = 0;
         let decide = |says: &Says| {
-            let (left_out, now) = says.after(quiet);
-            quiet = now;
+            let left_out = fate(*says, quiet, false) == Fate::LeftOut;
+            quiet = says.after(quiet);
             left_out
         };
         packets.iter().map(decide).collect()
@@ -139,6 +304,13 @@ mod tests {
     }
 
     #[test]
+    fn what_others_refer_to_is_held_where_all_is_known() {
+        assert_eq!(fate(NothingToOthers, 9, true), Fate::Held);
+        assert_eq!(fate(NothingToOthers, 9, false), Fate::Decoded);
+        assert_eq!(fate(Something, 9, true), Fate::Decoded);
+    }
+
+    #[test]
     fn only_pictures_that_none_refers_to_are_disposable() {
         let table: [(&[u8], bool); 6] = [
             (&[0x01], true),
@@ -149,7 +321,7 @@ mod tests {
             (&[0x06], false),
         ];
         for (headers, expected) in table {
-            assert_eq!(is_disposable(headers.iter().copied()), expected, "{headers:02x?}");
+            assert_eq!(is_disposable(headers.chunks(1)), expected, "{headers:02x?}");
         }
     }
 }

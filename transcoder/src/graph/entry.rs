@@ -56,12 +56,15 @@ fn read(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Entry> {
 }
 
 /// Whether one of the NAL units is a slice of an IDR picture (ITU-T H.264 table 7-1).
-fn has_idr(mut units: impl Iterator<Item = u8>) -> bool {
-    units.any(|header| header & 0x1f == 5)
+pub(super) fn has_idr<'a>(mut units: impl Iterator<Item = &'a [u8]>) -> bool {
+    units.any(|unit| unit[0] & 0x1f == 5)
 }
 
-/// First bytes of the NAL units of an H.264 access unit, in the form that its caps say.
-pub(super) fn h264_units<'a>(caps: &gst::StructureRef, unit: &'a [u8]) -> Box<dyn Iterator<Item = u8> + 'a> {
+/// The NAL units of an H.264 access unit, in the form that its caps say. None is empty.
+pub(super) fn h264_units<'a>(
+    caps: &gst::StructureRef,
+    unit: &'a [u8],
+) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
     if caps.get::<&str>("stream-format").is_ok_and(|format| format == "byte-stream") {
         return Box::new(start_codes(unit));
     }
@@ -73,19 +76,31 @@ pub(super) fn h264_units<'a>(caps: &gst::StructureRef, unit: &'a [u8]) -> Box<dy
     Box::new(lengths(unit, size))
 }
 
-/// First bytes of NAL units that follow start codes.
-fn start_codes(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    data.windows(4).filter(|window| window[..3] == [0, 0, 1]).map(|window| window[3])
+/// NAL units that follow start codes (ITU-T H.264 annex B).
+fn start_codes(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let begin = |from: usize| {
+        let found = data.get(from..)?.windows(3).position(|window| window == [0, 0, 1])?;
+        Some(from + found + 3)
+    };
+    let mut at = begin(0);
+    std::iter::from_fn(move || {
+        let from = at?;
+        at = begin(from);
+        let unit = &data[from..at.map_or(data.len(), |next| next - 3)];
+        // Zeros before a start code belong to it.
+        Some(&unit[..unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)])
+    })
+    .filter(|unit| !unit.is_empty())
 }
 
-/// First bytes of NAL units that follow their lengths, of `size` bytes each.
-fn lengths(mut data: &[u8], size: usize) -> impl Iterator<Item = u8> + '_ {
+/// NAL units that follow their lengths, of `size` bytes each.
+fn lengths(mut data: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (prefix, rest) = data.split_at_checked(size)?;
         let length = prefix.iter().fold(0usize, |length, byte| length << 8 | usize::from(*byte));
-        let unit = rest.get(..length)?;
-        data = &rest[length..];
-        unit.first().copied()
+        let (unit, rest) = rest.split_at_checked(length)?;
+        data = rest;
+        Some(unit).filter(|unit| !unit.is_empty())
     })
 }
 
@@ -109,6 +124,15 @@ mod tests {
         assert!(!has_idr(lengths(&prefixed(&[sps, other]), 4)));
         assert!(has_idr(start_codes(&coded(&[sps, idr]))));
         assert!(!has_idr(start_codes(&coded(&[sps, other]))));
+    }
+
+    #[test]
+    fn units_are_whole_in_both_forms() {
+        let units: Vec<&[u8]> =
+            start_codes(&[9, 0, 0, 0, 1, 0x67, 1, 0, 0, 0, 0, 1, 0x65, 0, 2, 0, 0, 1]).collect();
+        assert_eq!(units, [&[0x67, 1][..], &[0x65, 0, 2]]);
+        let units: Vec<&[u8]> = lengths(&[0, 2, 0x67, 1, 0, 1, 0x65], 2).collect();
+        assert_eq!(units, [&[0x67, 1][..], &[0x65]]);
     }
 
     #[test]

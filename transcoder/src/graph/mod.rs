@@ -1,6 +1,7 @@
 //! The media work itself: synchronous, from a source and a plan to files. Runs inside the sandboxed child.
 
 mod audio;
+mod cabac;
 mod cadence;
 mod colour;
 mod container;
@@ -10,6 +11,7 @@ mod disposable;
 mod downmix;
 mod entry;
 mod faac;
+mod familiar;
 mod fields;
 mod file;
 mod ladder;

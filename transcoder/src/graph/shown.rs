@@ -14,23 +14,47 @@ use super::{
 
 /// The last frame that was encoded: what is on the screen.
 #[derive(Default)]
-pub(super) struct Shown(Option<(gst::Sample, gst_video::VideoInfo)>);
+pub(super) struct Shown {
+    picture: Option<(gst::Sample, gst_video::VideoInfo)>,
+    /// The picture that was held against it last, and what came of that.
+    seen: Option<(gst::Sample, Changed)>,
+}
 
 impl Shown {
     pub(super) fn keep(&mut self, sample: gst::Sample) {
-        let same = self.0.take().filter(|(shown, _)| shown.caps() == sample.caps()).map(|(_, info)| info);
+        self.seen = None;
+        let same =
+            self.picture.take().filter(|(shown, _)| shown.caps() == sample.caps()).map(|(_, info)| info);
         let read = || gst_video::VideoInfo::from_caps(sample.caps()?).ok();
-        self.0 = same.or_else(read).map(|info| (sample, info));
+        self.picture = same.or_else(read).map(|info| (sample, info));
     }
 
     /// How a frame differs; a share of more than [`MOVES`] is not told apart.
-    pub(super) fn changed(&self, sample: &gst::Sample) -> Result<Changed, MediaFailure> {
-        let Some((shown, info)) = self.0.as_ref().filter(|(shown, _)| shown.caps() == sample.caps()) else {
+    pub(super) fn changed(&mut self, sample: &gst::Sample) -> Result<Changed, MediaFailure> {
+        // What was left undecoded comes as the picture before it, in the same memory.
+        if let Some((_, changed)) =
+            self.seen.as_ref().filter(|(seen, _)| memory(seen).is_some() && memory(seen) == memory(sample))
+        {
+            return Ok(changed.clone());
+        }
+        let changed = self.differs(sample)?;
+        self.seen = Some((sample.clone(), changed.clone()));
+        Ok(changed)
+    }
+
+    fn differs(&self, sample: &gst::Sample) -> Result<Changed, MediaFailure> {
+        let Some((shown, info)) = self.picture.as_ref().filter(|(shown, _)| shown.caps() == sample.caps())
+        else {
             return Ok(Changed::ALL);
         };
         let (Some(one), Some(other)) = (shown.buffer(), sample.buffer()) else { return Ok(Changed::ALL) };
         differing((one, info), (other, info), MOVES)
     }
+}
+
+/// Where the samples of a picture lie, while somebody holds it.
+fn memory(sample: &gst::Sample) -> Option<*const gst::ffi::GstMemory> {
+    sample.buffer().filter(|buffer| buffer.n_memory() > 0).map(|buffer| buffer.peek_memory(0).as_ptr())
 }
 
 /// What is different in a picture.

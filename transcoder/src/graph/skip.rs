@@ -20,6 +20,8 @@ use h264_reader::{
     rbsp::{BitRead as _, BitReader, BitWrite, BitWriter, ByteWriter, decode_nal},
 };
 
+use super::cabac;
+
 /// Bytes of the length before each NAL unit (ISO/IEC 14496-15 5.3.3.1).
 const LENGTH: usize = 4;
 /// Header of a slice that is no IDR picture's and others refer to (7.4.1): `nal_ref_idc` 2, type 1.
@@ -70,7 +72,8 @@ impl SkipPictures {
             return Err(SkipError::Structure(why));
         }
         let macroblocks = sps.pic_width_in_mbs() * sps.pic_height_in_map_units();
-        let data = if pps.entropy_coding_mode_flag { all_skipped(macroblocks) } else { Vec::new() };
+        let data =
+            if pps.entropy_coding_mode_flag { cabac::skipped(macroblocks, QUANTISER) } else { Vec::new() };
         Ok(Self { sps: sps.clone(), pps: pps.clone(), data })
     }
 
@@ -179,101 +182,5 @@ fn set_bits(bytes: &mut [u8], at: u32, width: u32, value: u32) {
             let shift = 7 - place % 8;
             *byte = *byte & !(1 << shift) | (one as u8) << shift;
         }
-    }
-}
-
-/// Ranges of the less probable symbol (table 9-44) of the states from [`FIRST_STATE`] to the last.
-const LEAST: [[u32; 4]; 21] = [
-    [16, 20, 23, 27],
-    [15, 19, 22, 25],
-    [14, 18, 21, 24],
-    [14, 17, 20, 23],
-    [13, 16, 19, 22],
-    [12, 15, 18, 21],
-    [12, 14, 17, 20],
-    [11, 14, 16, 19],
-    [11, 13, 15, 18],
-    [10, 12, 15, 17],
-    [10, 12, 14, 16],
-    [9, 11, 13, 15],
-    [9, 11, 12, 14],
-    [8, 10, 12, 14],
-    [8, 9, 11, 13],
-    [7, 9, 11, 12],
-    [7, 9, 10, 12],
-    [7, 8, 10, 11],
-    [6, 8, 9, 11],
-    [6, 7, 9, 10],
-    [6, 7, 8, 9],
-];
-
-/// CABAC (9.3.4) of so many skipped macroblocks, each the more probable symbol: the state of `mb_skip_flag` (context 11 with
-/// `cabac_init_idc` 0, of which m is 23 and n is 33) is 42 at [`QUANTISER`] and rises from there.
-fn all_skipped(macroblocks: u32) -> Vec<u8> {
-    let mut coder =
-        Coder { low: 0, range: 510, outstanding: 0, first: true, bits: BitWriter::new(Vec::new()) };
-    for macroblock in 1..=macroblocks {
-        let state = LEAST[(macroblock as usize - 1).min(LEAST.len() - 1)];
-        coder.range -= state[(coder.range >> 6 & 3) as usize];
-        coder.renormalise();
-        // `end_of_slice_flag` (9.3.4.5).
-        coder.range -= 2;
-        if macroblock < macroblocks {
-            coder.renormalise();
-        }
-    }
-    coder.finish()
-}
-
-struct Coder {
-    low: u32,
-    range: u32,
-    outstanding: u32,
-    first: bool,
-    bits: BitWriter<Vec<u8>>,
-}
-
-impl Coder {
-    /// 9.3.4.3.
-    fn renormalise(&mut self) {
-        while self.range < 256 {
-            if self.low < 256 {
-                self.put(false);
-            } else if self.low >= 512 {
-                self.low -= 512;
-                self.put(true);
-            } else {
-                self.low -= 256;
-                self.outstanding += 1;
-            }
-            self.range <<= 1;
-            self.low <<= 1;
-        }
-    }
-
-    /// 9.3.4.4.
-    fn put(&mut self, bit: bool) {
-        if !std::mem::take(&mut self.first) {
-            self.write(bit);
-        }
-        for _ in 0..std::mem::take(&mut self.outstanding) {
-            self.write(!bit);
-        }
-    }
-
-    fn write(&mut self, bit: bool) {
-        // Memory takes everything.
-        let _ = self.bits.write_bit(bit);
-    }
-
-    /// The last `end_of_slice_flag`, and what is left (9.3.4.6). Its last bit is the stop bit of the RBSP.
-    fn finish(mut self) -> Vec<u8> {
-        self.low += self.range;
-        self.range = 2;
-        self.renormalise();
-        self.put(self.low >> 9 & 1 == 1);
-        self.write(self.low >> 8 & 1 == 1);
-        let _ = self.bits.write_rbsp_trailing_bits();
-        self.bits.into_writer()
     }
 }

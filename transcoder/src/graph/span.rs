@@ -33,10 +33,6 @@ use super::{
 /// hold more frames.
 const DECODER_THREADS: i32 = 1;
 
-/// Packets that hold nothing new are left undecoded up to so long before the end of a span or of the source, nanoseconds: its last
-/// frames say where it ends. The decoder is a few frames ahead of the loop that decides.
-const SKIMMED_BEFORE_END_NS: u64 = 3 * SECOND_NS;
-
 /// Makes every rung of `span` into `folder`.
 pub(crate) fn transcode_span(
     file: &SourceFile,
@@ -98,7 +94,7 @@ pub(crate) fn transcode_span(
             }
             last = Some(ticks);
             let now_ns = timeline::to_ns(ticks as u64, scale);
-            decoding.skim(cadence.is_still() && now_ns + SKIMMED_BEFORE_END_NS < until);
+            decoding.skim(cadence.is_still());
             progress(
                 now_ns.saturating_sub(span.start_ns) as f64
                     / until.saturating_sub(span.start_ns).max(1) as f64,

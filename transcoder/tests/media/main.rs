@@ -12,6 +12,7 @@ mod oracle;
 mod prison;
 mod ranges;
 mod sandbox;
+mod slides;
 mod sources;
 mod spans;
 mod store;

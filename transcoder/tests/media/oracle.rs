@@ -87,10 +87,16 @@ fn sound(path: &Path, channels: &str) -> Vec<f32> {
 
 /// Mean brightness of each frame, 0 to 255.
 pub(crate) fn brightness(path: &Path) -> Vec<u8> {
+    brightness_of(path, "null")
+}
+
+/// Mean brightness of each frame after a filter, 0 to 255.
+pub(crate) fn brightness_of(path: &Path, filter: &str) -> Vec<u8> {
+    let filter = format!("{filter},scale=1:1:flags=area");
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
-        .args(["-map", "0:v:0", "-vf", "scale=1:1:flags=area", "-pix_fmt", "gray", "-vsync", "passthrough"])
+        .args(["-map", "0:v:0", "-vf", &filter, "-pix_fmt", "gray", "-vsync", "passthrough"])
         .args(["-f", "rawvideo", "-"])
         .output()
         .expect("ffmpeg is installed");
