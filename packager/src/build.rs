@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use lectern_domain::{
     keys::{AssetSecret, ContentKey, KeyName},
     media::{Rendition, TranscodeOutput},
@@ -15,9 +16,12 @@ use crate::{
     aes128,
     check::{CheckError, check_segment},
     cmaf::{CmafError, InitSegment},
-    layout::{LayoutError, PackageKeys, PackageLayout, TrackLayout},
+    layout::{LayoutError, PackageKeys, PackageLayout, SegmentLayout, TrackLayout},
     manifests::Growing,
 };
+
+/// Segments that are on their way at a time. A disk that is asked to keep each, or a bucket, takes its time, and not more for several.
+const WRITTEN_AT_ONCE: usize = 4;
 
 /// Why a package could not be built. Nothing of it is visible to players then: no pointer has moved.
 #[derive(Debug, thiserror::Error)]
@@ -111,26 +115,25 @@ impl Build<'_> {
             let there = self.done.get(&track.name).copied().unwrap_or(0) as usize;
             let init = self.write_init(track, there).await?;
             let key = track.key.as_ref().and_then(|name| self.content_key(name));
+            let key = key.as_ref();
             let mut previous = None;
             // The last of those that are there is read once more: what follows must go on from it.
-            for (at, segment) in track.segments.iter().enumerate().skip(there.saturating_sub(1)) {
-                let name = format!("{}{}", self.target, segment.object);
-                if at >= there && self.objects.size(&name).await? != Some(segment.object_bytes) {
-                    let source = format!("{}{}", self.sources[segment.source.output], segment.source.file);
-                    let mut bytes = Vec::from(self.read(&source).await?);
-                    if let Some(key) = &key {
-                        let iv = aes128::segment_iv(key, &track.name, segment.index);
-                        aes128::encrypt_in_place(key, &iv, &mut bytes);
-                    }
-                    self.objects.put(&name, Bytes::from(bytes)).await?;
-                }
-                let mut written = Vec::from(self.read(&name).await?);
-                let checked =
-                    check_segment(track, segment, &init, key.as_ref(), previous.as_ref(), &mut written)
-                        .map_err(|source| BuildError::Check { name, source })?;
+            let first = there.saturating_sub(1);
+            let mut writing = Vec::new();
+            for (at, segment) in track.segments.iter().enumerate().skip(first) {
+                writing.push(self.write_segment(track, segment, key, at < there));
+            }
+            let mut written =
+                futures::stream::iter(writing).buffered(WRITTEN_AT_ONCE).zip(futures::stream::iter(first..));
+            while let Some((written, at)) = written.next().await {
+                let (segment, name, bytes) = written?;
+                let mut bytes = Vec::from(bytes);
+                let checked = check_segment(track, segment, &init, key, previous.as_ref(), &mut bytes)
+                    .map_err(|source| BuildError::Check { name, source })?;
                 previous = Some(checked);
                 progress((done + at + 1) as f64 / total as f64);
             }
+            drop(written);
             done += track.segments.len();
             inits.push(init);
         }
@@ -138,6 +141,28 @@ impl Build<'_> {
         let duration_us =
             layout.tracks.iter().map(|track| track.segments.iter().map(|s| s.duration_us).sum::<u64>()).max();
         Ok(Built { renditions, duration_ms: duration_us.unwrap_or(0) / 1_000, segments: done })
+    }
+
+    /// Writes a segment that is not there yet, and reads what is there then: its name and its bytes.
+    async fn write_segment<'s>(
+        &self,
+        track: &TrackLayout,
+        segment: &'s SegmentLayout,
+        key: Option<&ContentKey>,
+        there: bool,
+    ) -> Result<(&'s SegmentLayout, String, Bytes), BuildError> {
+        let name = format!("{}{}", self.target, segment.object);
+        if !there && self.objects.size(&name).await? != Some(segment.object_bytes) {
+            let source = format!("{}{}", self.sources[segment.source.output], segment.source.file);
+            let mut bytes = Vec::from(self.read(&source).await?);
+            if let Some(key) = key {
+                let iv = aes128::segment_iv(key, &track.name, segment.index);
+                aes128::encrypt_in_place(key, &iv, &mut bytes);
+            }
+            self.objects.put(&name, Bytes::from(bytes)).await?;
+        }
+        let written = self.read(&name).await?;
+        Ok((segment, name, written))
     }
 
     async fn write_playlists(

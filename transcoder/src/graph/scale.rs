@@ -198,7 +198,7 @@ impl Band {
     /// A larger band than this share of the picture, in percent, is not worth while.
     const MOST: usize = 70;
     /// Bands begin and end in steps of so many chroma rows of the source, or a few more.
-    const STEP: usize = 32;
+    const STEP: usize = 8;
 
     /// For the chroma planes of I420 pictures of `height` rows that are scaled to `to` rows, of which `rows` have changed. None: scale
     /// the whole.
