@@ -33,7 +33,7 @@ const AFTER_LEAST: [usize; 63] = [
 /// Data of a P slice with `cabac_init_idc` 0 of so many skipped macroblocks, up to and with the stop bit. `quantiser` is `SliceQPY`.
 pub(super) fn skipped(macroblocks: u32, quantiser: i32) -> Vec<u8> {
     let (m, n) = SKIP_FLAG;
-    let state = ((m * quantiser.clamp(0, 51) >> 4) + n).clamp(1, 126);
+    let state = (((m * quantiser.clamp(0, 51)) >> 4) + n).clamp(1, 126);
     let mut coder = Coder {
         low: 0,
         range: 510,

@@ -191,7 +191,9 @@ impl Shared {
 
     fn leave_out_held(&self) {
         let held = std::mem::take(&mut self.stream().held);
-        held.iter().for_each(|buffer| self.leave_out(buffer));
+        for buffer in &held {
+            self.leave_out(buffer);
+        }
     }
 
     /// Gives the decoder what is held.

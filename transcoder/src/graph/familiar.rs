@@ -44,9 +44,8 @@ pub(super) struct Picture {
 impl Familiar {
     /// Headers that come before the stream (`avcC`).
     pub(super) fn read_headers(&mut self, avcc: &[u8]) {
-        if let Ok(context) =
-            AvcDecoderConfigurationRecord::try_from(avcc).and_then(|avcc| avcc.create_context())
-        {
+        let Ok(record) = AvcDecoderConfigurationRecord::try_from(avcc) else { return };
+        if let Ok(context) = record.create_context() {
             self.context = context;
         }
     }

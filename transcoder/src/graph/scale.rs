@@ -203,7 +203,7 @@ impl Band {
     /// For the chroma planes of I420 pictures of `height` rows that are scaled to `to` rows, of which `rows` have changed. None: scale
     /// the whole.
     fn of(rows: &Range<usize>, height: usize, to: usize) -> Option<Self> {
-        if height % 2 != 0 || to % 2 != 0 || height == 0 || to == 0 {
+        if !height.is_multiple_of(2) || !to.is_multiple_of(2) || height == 0 || to == 0 {
             return None;
         }
         let (height, to) = (height / 2, to / 2);

@@ -34,7 +34,7 @@ fn seen(path: &Path) -> Vec<f64> {
     let frames = oracle::frames(path);
     let first = |(_, part): &(f64, &str)| {
         let brightness = oracle::brightness_of(path, part);
-        assert_eq!(brightness.len(), frames.len(), "{path:?}");
+        assert_eq!(brightness.len(), frames.len(), "{}", path.display());
         let dark = brightness.iter().position(|level| *level < 100);
         dark.map_or(f64::INFINITY, |at| frames[at].seconds - frames[0].seconds)
     };
