@@ -39,10 +39,10 @@ def bytes_ratios(source, side):
 
 
 def equal_ratios(source):
-    """Lectern's bytes over ffmpeg's at Lectern's SSIM, for each rung; None where ffmpeg's three points have no slope."""
+    """Lectern's bytes over ffmpeg's at Lectern's SSIM at the source's size, for each rung; None where ffmpeg's three points have no slope."""
     found = []
     for height in heights(source):
-        theirs = bytes_at(source["own"]["lectern"][height], source["equal"][height])
+        theirs = bytes_at(source["full"]["lectern"][height], source["equal"][height])
         found.append(source["made"]["lectern"][height]["bytes"] / theirs if theirs else None)
     return found
 
@@ -50,7 +50,7 @@ def equal_ratios(source):
 def beyond(source):
     """Whether Lectern's SSIM is outside of ffmpeg's three points on some rung."""
     points = {height: [ssim for ssim, _ in source["equal"][height]] for height in source["equal"]}
-    return any(not min(of) <= source["own"]["lectern"][height] <= max(of) for height, of in points.items())
+    return any(not min(of) <= source["full"]["lectern"][height] <= max(of) for height, of in points.items())
 
 
 def peers_of(source):
@@ -75,8 +75,8 @@ def wanted(name, source):
             against("same", at_most("processor time", statistics.median(ratios(source, "cpu", "same")), 0.95))
             against("same", at_most("peak memory", statistics.median(ratios(source, "memory", "same")), 0.6))
             against("same", at_most("bytes, the worst rung", max(bytes_ratios(source, "same")), 1, 4))
-            worst = min(source["own"]["lectern"][height] - source["own"]["same"][height] for height in heights(source))
-            against("same", ("SSIM, the worst rung", "no lower", f"{worst:+.4f}", round(worst, 4) >= 0))
+            worst = min(source["full"]["lectern"][height] - source["full"]["same"][height] for height in heights(source))
+            against("same", ("SSIM on a whole screen, the worst rung", "no lower", f"{worst:+.4f}", round(worst, 4) >= 0))
             equal = [ratio for ratio in equal_ratios(source) if ratio] if source["equal"] else []
             if equal:
                 against("same", at_most("bytes at equal SSIM, the worst rung", max(equal), 1, 4, ", beyond ffmpeg's three points" if beyond(source) else ""))
@@ -184,7 +184,7 @@ def section(source, figures):
     lines += [*rungs(source), ""]
     if source["equal"]:
         lines += [
-            "At equal SSIM: ffmpeg also encoded the ladder once with a CRF one lower and one higher; its bytes at Lectern's SSIM are read between these three, "
+            "At equal SSIM: ffmpeg also encoded the ladder once with a CRF one lower and one higher; its bytes at Lectern's SSIM on a whole screen are read between these three, "
             "on straight lines between their logarithms" + (", or where Lectern's SSIM is beyond them, on the nearest line continued." if beyond(source) else "."), "",
         ]
     return lines
@@ -211,7 +211,7 @@ def text(figures, picture):
         "- **Shaka Streamer**: files in, HLS and DASH out, the same heights and segment length; its bitrates and its packaging are its own. It encodes files with the preset `slow` "
         "and has no setting for that: its time says what its users wait, not what its code costs.", "",
         "SSIM is the mean of all frames, luma and chroma; a frame that Lectern left out because it repeats the one before is shown again for it, as players do. At the rung's own size "
-        "the source is scaled down by averaging, which no side scales with; at full size the rendition is scaled up, as on a learner's screen"
+        "the source is scaled down by averaging, which no side scales with; at full size the rendition is scaled up, as on a learner's screen, which is where film is compared: whoever scales down more sharply is further from an average and closer to the source"
         + (f" (of slides one frame in {max(source['every'] for source in figures['sources'].values())})." if any(source["every"] > 1 for source in figures["sources"].values()) else "."), "",
     ]
     for source in figures["sources"].values():

@@ -9,7 +9,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -34,6 +33,7 @@ use super::{
     retime::decode_times,
     scale::Scaler,
     skip::SkipPictures,
+    still::Area,
     timeline,
 };
 
@@ -169,14 +169,14 @@ impl Ladder {
         Ok(ladder)
     }
 
-    /// Takes the next frame. `starts_segment` makes it a keyframe in every rung. Outside of `rows` it is as the one that was pushed
+    /// Takes the next frame. `starts_segment` makes it a keyframe in every rung. Outside of `changed` it is as the one that was pushed
     /// before it, sample for sample. Blocks while the encoders are busy.
     pub(super) fn push(
         &mut self,
         sample: &gst::Sample,
         ticks: u64,
         starts_segment: Option<u32>,
-        mut rows: Option<Range<usize>>,
+        mut changed: Option<Area>,
     ) -> Result<(), MediaFailure> {
         if let Some(failure) = self.error() {
             return Err(failure);
@@ -215,7 +215,7 @@ impl Ladder {
                     .build();
                 step.source.send_event(event);
             }
-            (picture, rows) = step.scaler.scale_again(&picture, &format, step.last.as_ref(), rows)?;
+            (picture, changed) = step.scaler.scale_again(&picture, &format, step.last.as_ref(), changed)?;
             format.clone_from(step.scaler.info());
             step.last = Some(picture.clone());
             if let Err(flow) = step.source.push_buffer(picture.clone()) {

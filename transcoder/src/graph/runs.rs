@@ -32,7 +32,7 @@ fn push(ladder: &mut Ladder, held: &Held) -> Result<(), MediaFailure> {
     if held.is_repeat() {
         return ladder.push_again(held.ticks);
     }
-    ladder.push(&held.sample, held.ticks, held.starts, held.changed.rows.clone())
+    ladder.push(&held.sample, held.ticks, held.starts, held.changed.area.clone())
 }
 
 /// The rungs of one span.

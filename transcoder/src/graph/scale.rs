@@ -18,10 +18,13 @@ use pic_scale::{
     BufferStore, ImageSize, ImageStore, ImageStoreMut, Resampling, ResamplingFunction, ThreadingPolicy,
 };
 
-use super::MediaFailure;
+use super::{MediaFailure, still::Area};
 
 /// Planes of an I420 picture.
 const PLANES: u32 = 3;
+
+/// Scaling a larger part than this of a picture by itself, in percent, is not worth while.
+const MOST: usize = 70;
 
 /// Makes pictures of one size.
 pub(super) struct Scaler {
@@ -63,53 +66,50 @@ impl Scaler {
         Ok(self.scale_again(buffer, from, None, None)?.0)
     }
 
-    /// The same of a picture that outside of `rows` is as the one before it, which became `before`. Also the rows outside of which
-    /// what comes out is as `before`.
+    /// The same of a picture that outside of `changed` is as the one before it, which became `before`. Also where what comes out is not
+    /// as `before`.
     pub(super) fn scale_again(
         &mut self,
         buffer: &gst::Buffer,
         from: &gst_video::VideoInfo,
         before: Option<&gst::Buffer>,
-        rows: Option<Range<usize>>,
-    ) -> Result<(gst::Buffer, Option<Range<usize>>), MediaFailure> {
+        changed: Option<Area>,
+    ) -> Result<(gst::Buffer, Option<Area>), MediaFailure> {
         if (from.width(), from.height()) == (self.to.width(), self.to.height()) {
-            return Ok((buffer.clone(), rows));
+            return Ok((buffer.clone(), changed));
         }
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, from)?;
         let mut scaled = self.pool.acquire_buffer(None).map_err(MediaFailure::internal)?;
         scaled.make_mut().set_pts(buffer.pts());
         let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(scaled.make_mut(), &self.to)?;
-        let band = rows.and_then(|rows| Band::of(&rows, from.height() as usize, self.to.height() as usize));
-        let before = match (before, &band) {
-            (Some(before), Some(_)) => {
-                Some(gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.to)?)
-            }
-            _ => None,
-        };
+        let part = before.zip(changed.and_then(|changed| Part::of(&changed, from, &self.to)));
         for plane in 0..PLANES {
             let from = View::of(&source, plane)?;
             let (width, height) = (target.comp_width(plane) as usize, target.comp_height(plane) as usize);
             let stride = target.plane_stride()[plane as usize] as usize;
             let into = target.plane_data_mut(plane)?;
-            match (&before, &band) {
-                (Some(before), Some(band)) => {
-                    let band = if plane == 0 { band.luma() } else { band.clone() };
-                    let before = View::of(before, plane)?;
-                    copy_rows(into, stride, &before, 0..band.changed.start);
-                    copy_rows(into, stride, &before, band.changed.end..height);
-                    let mut part = vec![0; band.into.len() * width];
-                    self.resample(&from.rows(&band.from), &mut part, width, (width, band.into.len()))?;
-                    let skipped = band.changed.start - band.into.start;
-                    for (at, row) in band.changed.clone().zip(part.chunks_exact(width).skip(skipped)) {
-                        into[at * stride..][..width].copy_from_slice(row);
-                    }
-                }
-                _ => self.resample(&from, into, stride, (width, height))?,
+            let Some((before, part)) = &part else {
+                self.resample(&from, into, stride, (width, height))?;
+                continue;
+            };
+            let before = gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.to)?;
+            copy(into, stride, &View::of(&before, plane)?);
+            let Part { rows, columns } = if plane == 0 { part.luma() } else { part.clone() };
+            let (width, height) = (columns.into.len(), rows.into.len());
+            let mut made = vec![0; width * height];
+            self.resample(&from.part(&rows.from, &columns.from), &mut made, width, (width, height))?;
+            let (top, left) =
+                (rows.changed.start - rows.into.start, columns.changed.start - columns.into.start);
+            for (at, row) in rows.changed.zip(made.chunks_exact(width).skip(top)) {
+                let row = &row[left..][..columns.changed.len()];
+                into[at * stride + columns.changed.start..][..row.len()].copy_from_slice(row);
             }
         }
         drop((target, source));
-        let rows = before.and(band).map(|band| band.luma().changed);
-        Ok((scaled, rows))
+        let changed = part
+            .map(|(_, part)| part.luma())
+            .map(|Part { rows, columns }| Area { rows: rows.changed, columns: columns.changed });
+        Ok((scaled, changed))
     }
 
     fn resample(
@@ -165,61 +165,82 @@ impl<'a> View<'a> {
         })
     }
 
-    fn rows(&self, rows: &Range<usize>) -> Self {
-        Self { data: &self.data[rows.start * self.stride..], height: rows.len(), ..*self }
+    fn part(&self, rows: &Range<usize>, columns: &Range<usize>) -> Self {
+        let data = &self.data[rows.start * self.stride + columns.start..];
+        Self { data, stride: self.stride, width: columns.len(), height: rows.len() }
     }
 }
 
-fn copy_rows(into: &mut [u8], stride: usize, from: &View<'_>, rows: Range<usize>) {
+fn copy(into: &mut [u8], stride: usize, from: &View<'_>) {
     if stride == from.stride {
-        let rows = rows.start * stride..(rows.end * stride).min(from.data.len());
-        into[rows.clone()].copy_from_slice(&from.data[rows]);
+        let length = into.len().min(from.data.len());
+        into[..length].copy_from_slice(&from.data[..length]);
         return;
     }
-    for row in rows {
-        into[row * stride..][..from.width].copy_from_slice(&from.data[row * from.stride..][..from.width]);
+    for (into, from) in into.chunks_mut(stride).zip(from.data.chunks(from.stride)).take(from.height) {
+        let length = into.len().min(from.len());
+        into[..length].copy_from_slice(&from[..length]);
     }
 }
 
-/// Rows of a plane that are scaled apart from the others, so that they become what they are in the whole.
+/// A part of the chroma planes of a picture that is scaled apart from the rest.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    rows: Band,
+    columns: Band,
+}
+
+impl Part {
+    /// What is to be scaled where `changed` has changed, in luma samples. None: the whole.
+    fn of(changed: &Area, from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Option<Self> {
+        let rows = Band::of(&changed.rows, from.height() as usize, to.height() as usize)?;
+        let columns = Band::of(&changed.columns, from.width() as usize, to.width() as usize)?;
+        // The rows alone are little enough already where the columns have no step in common.
+        (rows.from.len() * columns.from.len() * 100
+            <= from.height() as usize * from.width() as usize / 4 * MOST)
+            .then_some(Self { rows, columns })
+    }
+
+    /// The same for the luma plane.
+    fn luma(&self) -> Self {
+        Self { rows: self.rows.luma(), columns: self.columns.luma() }
+    }
+}
+
+/// Rows or columns of a plane that are scaled apart from the others, so that they become what they are in the whole.
 #[derive(Debug, Clone, PartialEq)]
 struct Band {
-    /// Rows that are scaled, between two that lie on the same place before and after.
+    /// What is scaled, between two that lie on the same place before and after.
     from: Range<usize>,
-    /// What they become. The outer ones lack what lies beyond.
+    /// What it becomes. The outer ones lack what lies beyond.
     into: Range<usize>,
-    /// Those of them that any of the changed rows bears on.
+    /// Those of them that anything that has changed bears on.
     changed: Range<usize>,
 }
 
 impl Band {
     /// Radius of the filter, in rows of the smaller picture (Lanczos of three lobes).
     const RADIUS: usize = 3;
-    /// A larger band than this share of the picture, in percent, is not worth while.
-    const MOST: usize = 70;
-    /// Bands begin and end in steps of so many chroma rows of the source, or a few more.
+    /// Bands begin and end in steps of so many chroma rows of the source, or a few more: each size of them needs weights of its own.
     const STEP: usize = 8;
 
-    /// For the chroma planes of I420 pictures of `height` rows that are scaled to `to` rows, of which `rows` have changed. None: scale
-    /// the whole.
-    fn of(rows: &Range<usize>, height: usize, to: usize) -> Option<Self> {
-        if !height.is_multiple_of(2) || !to.is_multiple_of(2) || height == 0 || to == 0 {
+    /// For the chroma planes of I420 pictures of `length` rows that are scaled to `to` rows, of which `changed` have changed. None:
+    /// they have no middle in common. Columns are meant by rows as well.
+    fn of(changed: &Range<usize>, length: usize, to: usize) -> Option<Self> {
+        if !length.is_multiple_of(2) || !to.is_multiple_of(2) || length == 0 || to == 0 {
             return None;
         }
-        let (height, to) = (height / 2, to / 2);
-        let common = gcd(height, to);
+        let (length, to) = (length / 2, to / 2);
+        let common = gcd(length, to);
         // So many rows before become so many after, in step with each other.
-        let (p, q) = (height / common, to / common);
+        let (p, q) = (length / common, to / common);
         let radius = Self::RADIUS * p.div_ceil(q) + 2;
-        let (start, end) = (rows.start / 2, rows.end.div_ceil(2));
+        let (start, end) = (changed.start / 2, changed.end.div_ceil(2));
         let changed = (start.saturating_sub(radius) * q / p)..((end + radius) * q).div_ceil(p).min(to);
         let step = p * Self::STEP.div_ceil(p);
         let first = (changed.start * p / q).saturating_sub(radius) / step * step;
-        let last = (((changed.end * p).div_ceil(q) + radius).div_ceil(step) * step).min(height);
+        let last = (((changed.end * p).div_ceil(q) + radius).div_ceil(step) * step).min(length);
         let from = first..last;
-        if from.len() * 100 > height * Self::MOST {
-            return None;
-        }
         Some(Self { into: from.start * q / p..from.end * q / p, from, changed })
     }
 
@@ -284,35 +305,42 @@ mod tests {
             let mut picture: Vec<u8> = (0..from.size()).map(|_| random.random()).collect();
             let mut scaler = Scaler::new(to.clone()).unwrap();
             let mut before = scaler.scale(&gst::Buffer::from_slice(picture.clone()), &from).unwrap();
-            let height = from.height() as usize;
-            for rows in
-                [0..1, 7..8, height / 2..height / 2 + 90, height - 1..height, 0..height / 3, 0..height]
-            {
+            let (width, height) = (from.width() as usize, from.height() as usize);
+            let areas = [
+                (0..1, 0..width),
+                (7..8, 8..9),
+                (height / 2..height / 2 + 90, width / 3..width / 2),
+                (height - 1..height, width - 1..width),
+                (0..height / 3, 0..width / 4),
+                (0..height, 0..width),
+            ];
+            for (rows, columns) in areas {
                 for plane in 0..3 {
                     let each = if plane == 0 { 1 } else { 2 };
                     let (at, stride) = (from.offset()[plane], from.stride()[plane] as usize);
                     for row in rows.start / each..rows.end.div_ceil(each) {
-                        random.fill(&mut picture[at + row * stride..][..stride]);
+                        let columns = columns.start / each..columns.end.div_ceil(each);
+                        random.fill(&mut picture[at + row * stride..][columns]);
                     }
                 }
                 let buffer = gst::Buffer::from_slice(picture.clone());
-                let (part, changed) =
-                    scaler.scale_again(&buffer, &from, Some(&before), Some(rows.clone())).unwrap();
+                let area = Area { rows: rows.clone(), columns: columns.clone() };
+                let (part, changed) = scaler.scale_again(&buffer, &from, Some(&before), Some(area)).unwrap();
                 let whole = scaler.scale(&buffer, &from).unwrap();
                 let (count, most) = differences(&part, &whole, &to);
-                // Weights are computed from a position in the band.
-                assert!(
-                    most <= 1 && count * 1_000 < to.size(),
-                    "{pair:?} {rows:?}: {count} samples, by {most}"
-                );
+                // Weights are computed from a position in the part.
+                let what = format!("{pair:?} {rows:?} {columns:?}");
+                assert!(most <= 1 && count * 1_000 < to.size(), "{what}: {count} samples, by {most}");
                 if let Some(changed) = changed {
                     let stride = to.stride()[0] as usize;
                     let (one, other) = (before.map_readable().unwrap(), part.map_readable().unwrap());
-                    let same = |rows: Range<usize>| {
-                        one[rows.start * stride..rows.end * stride]
-                            == other[rows.start * stride..rows.end * stride]
-                    };
-                    assert!(same(0..changed.start) && same(changed.end..to.height() as usize));
+                    for row in 0..to.height() as usize {
+                        for column in 0..to.width() as usize {
+                            let at = row * stride + column;
+                            let inside = changed.rows.contains(&row) && changed.columns.contains(&column);
+                            assert!(inside || one[at] == other[at], "{what}: {row} {column}");
+                        }
+                    }
                 }
                 before = part;
             }
@@ -320,12 +348,17 @@ mod tests {
     }
 
     #[test]
-    fn a_band_is_small_where_little_changes() {
+    fn a_part_is_small_where_little_changes() {
+        gst::init().unwrap();
         let band = Band::of(&(830..1046), 1080, 720).unwrap();
         assert_eq!((band.from.clone(), band.into.clone()), (396..540, 264..360));
         assert!(band.changed.start >= 264 + 4 && band.changed.len() < 90, "{band:?}");
-        assert_eq!(Band::of(&(0..900), 1080, 720), None, "nearly all of it");
         assert_eq!(Band::of(&(0..2), 1080, 606), Band::of(&(0..1), 1080, 606));
         assert_eq!(Band::of(&(0..2), 1081, 720), None, "no step in common with chroma");
+        let all = Area { rows: 0..1080, columns: 0..1700 };
+        assert_eq!(Part::of(&all, &info(1920, 1080), &info(1280, 720)), None, "nearly all of it");
+        let strip = Area { rows: 0..100, columns: 0..100 };
+        let strip = Part::of(&strip, &info(1280, 720), &info(852, 480)).unwrap();
+        assert_eq!(strip.columns.from, 0..320, "half of it: 320 columns become 213");
     }
 }

@@ -1,7 +1,5 @@
 //! How much of a decoded picture (I420) differs from the one that is on the screen, and where.
 
-use std::ops::Range;
-
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
@@ -9,7 +7,7 @@ use gstreamer_video::prelude::*;
 use super::{
     MediaFailure,
     cadence::MOVES,
-    still::{self, Plane},
+    still::{self, Area, Plane},
 };
 
 /// The last frame that was encoded: what is on the screen.
@@ -62,13 +60,13 @@ fn memory(sample: &gst::Sample) -> Option<*const gst::ffi::GstMemory> {
 pub(super) struct Changed {
     /// The largest share of a plane, 0 to 1, that shows something else.
     pub(super) share: f64,
-    /// Rows outside of which every sample is the same; none: no row is known to be.
-    pub(super) rows: Option<Range<usize>>,
+    /// In luma samples the part of the picture outside of which every sample is the same; none: none is known to be.
+    pub(super) area: Option<Area>,
 }
 
 impl Changed {
     /// Another picture.
-    pub(super) const ALL: Self = Self { share: 1.0, rows: None };
+    pub(super) const ALL: Self = Self { share: 1.0, area: None };
 }
 
 /// How one picture (I420) differs from another of the same size. Ends where the share exceeds `enough`.
@@ -79,7 +77,7 @@ pub(super) fn differing(
 ) -> Result<Changed, MediaFailure> {
     let one = gst_video::VideoFrameRef::from_buffer_ref_readable(one, one_info)?;
     let other = gst_video::VideoFrameRef::from_buffer_ref_readable(other, other_info)?;
-    let mut most = Changed { share: 0.0, rows: Some(0..0) };
+    let mut most = Changed { share: 0.0, area: Some(Area::default()) };
     for plane in 0..one_info.n_planes() {
         let of = |frame: &'_ gst_video::VideoFrameRef<&gst::BufferRef>| {
             (
@@ -94,21 +92,17 @@ pub(super) fn differing(
         let difference = still::changed(&one, &other, enough);
         most.share = most.share.max(difference.share);
         if most.share > enough {
-            most.rows = None;
+            most.area = None;
             break;
         }
-        // Rows of the picture: chroma has half of them.
-        let rows_each = if plane == 0 { 1 } else { 2 };
-        let rows = difference.rows.start * rows_each..difference.rows.end * rows_each;
-        most.rows = most.rows.map(|known| union(known, rows));
+        // Chroma has half as many.
+        let each = if plane == 0 { 1 } else { 2 };
+        let Area { rows, columns } = difference.area;
+        let area = Area {
+            rows: rows.start * each..rows.end * each,
+            columns: columns.start * each..columns.end * each,
+        };
+        most.area = most.area.map(|known| known.with(area));
     }
     Ok(most)
-}
-
-fn union(one: Range<usize>, other: Range<usize>) -> Range<usize> {
-    match (one.is_empty(), other.is_empty()) {
-        (true, _) => other,
-        (_, true) => one,
-        _ => one.start.min(other.start)..one.end.max(other.end),
-    }
 }

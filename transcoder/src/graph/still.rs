@@ -45,13 +45,35 @@ impl<'a> Plane<'a> {
     }
 }
 
+/// A rectangle of samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Area {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+}
+
+impl Area {
+    /// The smallest that holds both.
+    pub(super) fn with(self, other: Self) -> Self {
+        if self.rows.is_empty() {
+            return other;
+        }
+        if other.rows.is_empty() {
+            return self;
+        }
+        let both =
+            |one: Range<usize>, other: Range<usize>| one.start.min(other.start)..one.end.max(other.end);
+        Self { rows: both(self.rows, other.rows), columns: both(self.columns, other.columns) }
+    }
+}
+
 /// Where and how much a plane differs from another of the same size.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Difference {
     /// The share of its blocks, 0 to 1, that show something else.
     pub(super) share: f64,
-    /// From the first row of which any sample differs to the last, however little; all rows if more was not looked at.
-    pub(super) rows: Range<usize>,
+    /// Outside of it no sample differs, however little; all of the plane if not all was looked at.
+    pub(super) area: Area,
 }
 
 /// How a plane differs from another of the same size. Ends where the share exceeds `enough`.
@@ -59,7 +81,7 @@ pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> Differ
     let mut sums = vec![0u16; one.width.div_ceil(SIDE)];
     let blocks = (sums.len() * one.height.div_ceil(SIDE)).max(1) as f64;
     let mut changed = 0;
-    let mut rows: Option<Range<usize>> = None;
+    let mut area = Area::default();
     for top in (0..one.height).step_by(SIDE) {
         let mut differs = false;
         for row in top..(top + SIDE).min(one.height) {
@@ -68,7 +90,7 @@ pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> Differ
             if a != b {
                 add(&mut sums, a, b);
                 differs = true;
-                rows = Some(rows.map_or(row, |rows| rows.start)..row + 1);
+                area = area.with(Area { rows: row..row + 1, columns: differing(a, b) });
             }
         }
         if differs {
@@ -82,13 +104,22 @@ pub(super) fn changed(one: &Plane<'_>, other: &Plane<'_>, enough: f64) -> Differ
                 })
                 .count();
             if f64::from(changed as u32) > enough * blocks {
-                rows = Some(0..one.height);
+                area = Area { rows: 0..one.height, columns: 0..one.width };
                 break;
             }
             sums.fill(0);
         }
     }
-    Difference { share: f64::from(changed as u32) / blocks, rows: rows.unwrap_or(0..0) }
+    Difference { share: f64::from(changed as u32) / blocks, area }
+}
+
+/// Where two rows that differ do so, rounded to a few samples.
+fn differing(a: &[u8], b: &[u8]) -> Range<usize> {
+    const STEP: usize = 32;
+    let mut chunks = a.chunks(STEP).zip(b.chunks(STEP));
+    let first = chunks.position(|(a, b)| a != b).unwrap_or(0);
+    let last = first + chunks.rposition(|(a, b)| a != b).map_or(0, |at| at + 1);
+    first * STEP..((last + 1) * STEP).min(a.len())
 }
 
 /// Adds the differences of two rows to the sums of their blocks.
@@ -168,19 +199,29 @@ mod tests {
         let (one, other) = (plane(&one), plane(&other));
         let all = changed(&one, &other, 1.0);
         assert!((all.share - 600.0 / 2_430.0).abs() < 1e-9);
-        assert_eq!(all.rows, 0..120);
+        assert_eq!(all.area, Area { rows: 0..120, columns: 0..320 });
         let seen = changed(&one, &other, 0.1);
         assert!(seen.share > 0.1 && seen.share < 0.12, "no more is looked at than is asked for: {seen:?}");
-        assert_eq!(seen.rows, 0..HEIGHT, "what was not looked at may differ");
+        assert_eq!(
+            seen.area,
+            Area { rows: 0..HEIGHT, columns: 0..WIDTH },
+            "what was not looked at may differ"
+        );
     }
 
     #[test]
-    fn rows_count_that_differ_by_nothing_that_is_seen() {
+    fn samples_count_that_differ_by_nothing_that_is_seen() {
         let (one, mut other) = (slide(), slide());
-        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, rows: 0..0 });
-        other[17 * WIDTH + 3] += 1;
+        let same = Difference { share: 0.0, area: Area::default() };
+        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), same);
+        other[17 * WIDTH + 70] += 1;
+        other[19 * WIDTH + 130] += 1;
+        let area = Area { rows: 17..20, columns: 64..160 };
+        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, area });
+        other[17 * WIDTH + 630] += 1;
         other[WIDTH * HEIGHT - 1] += 1;
-        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, rows: 17..HEIGHT });
+        let area = Area { rows: 17..HEIGHT, columns: 64..WIDTH };
+        assert_eq!(changed(&plane(&one), &plane(&other), 1.0), Difference { share: 0.0, area });
     }
 
     /// Standard deviation of the noise between two pictures of the same thing.
