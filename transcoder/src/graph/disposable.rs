@@ -94,7 +94,7 @@ impl Skim {
                 match event.view() {
                     gst::EventView::FlushStart(_) | gst::EventView::FlushStop(_) => shared.forget(),
                     // What is left shows the picture that is there until the end.
-                    gst::EventView::Eos(_) => shared.leave_out_held(),
+                    gst::EventView::Eos(_) => shared.leave_out_held(pad),
                     _ if event.is_serialized() => shared.release(pad),
                     _ => {}
                 }
@@ -109,11 +109,11 @@ impl Skim {
                     gst::PadProbeReturn::Ok
                 }
                 Fate::Fresh => {
-                    shared.leave_out_held();
+                    shared.leave_out_held(pad);
                     gst::PadProbeReturn::Ok
                 }
                 Fate::LeftOut => {
-                    shared.leave_out(buffer);
+                    shared.leave_out(pad, buffer);
                     gst::PadProbeReturn::Drop
                 }
                 Fate::Held => {
@@ -152,7 +152,8 @@ impl Shared {
             stream.familiar.read(h264_units(structure, &map));
             return Fate::Fresh;
         }
-        if !self.on.load(Ordering::Relaxed) {
+        // Of a packet that does not say when it is shown, only the decoder knows.
+        if !self.on.load(Ordering::Relaxed) || buffer.pts().is_none() {
             (stream.quiet, stream.known) = (0, 0);
             stream.familiar.forget();
             return Fate::Decoded;
@@ -182,17 +183,24 @@ impl Shared {
         fate
     }
 
-    fn leave_out(&self, buffer: &gst::BufferRef) {
-        if let Some(time) = buffer.pts() {
+    /// Keeps the time of a packet, if it would have been shown: what an edit list cuts off is decoded and not shown.
+    fn leave_out(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {
+        let shown = |time| match pad.sticky_event::<gst::event::Segment>(0) {
+            Some(event) => event.segment().downcast_ref::<gst::ClockTime>().is_none_or(|segment| {
+                segment.stop().is_none_or(|stop| time < stop) && segment.to_running_time(time).is_some()
+            }),
+            None => true,
+        };
+        if let Some(time) = buffer.pts().filter(|time| shown(*time)) {
             self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(time);
         }
         beat();
     }
 
-    fn leave_out_held(&self) {
+    fn leave_out_held(&self, pad: &gst::Pad) {
         let held = std::mem::take(&mut self.stream().held);
         for buffer in &held {
-            self.leave_out(buffer);
+            self.leave_out(pad, buffer);
         }
     }
 
@@ -275,11 +283,78 @@ fn is_disposable<'a>(mut units: impl Iterator<Item = &'a [u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use gstreamer as gst;
+    use gstreamer::prelude::*;
+
     use super::{
         Fate,
         Says::{self, Nothing, NothingToOthers, Something},
-        fate, is_disposable,
+        Skim, fate, is_disposable,
     };
+
+    /// Presentation times of what x264 makes of four seconds and what gets through to a decoder, in milliseconds and in order, and
+    /// of what is left out. The pattern stands, or moves.
+    fn through(pattern: &str) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch(&format!(
+            "videotestsrc pattern={pattern} num-buffers=240 ! video/x-raw,format=I420,width=640,height=360,framerate=60/1 \
+             ! x264enc speed-preset=veryfast bframes=2 key-int-max=120 threads=1 \
+             ! video/x-h264,stream-format=avc,alignment=au ! identity name=before ! identity name=decoder ! fakesink sync=false"
+        ))
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+        let times = |name: &str, side: &str| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let into = Arc::clone(&seen);
+            let pad = pipeline.by_name(name).unwrap().static_pad(side).unwrap();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                into.lock().unwrap().push(info.buffer().unwrap().pts().unwrap().mseconds());
+                gst::PadProbeReturn::Ok
+            });
+            seen
+        };
+        let (made, decoded) = (times("before", "sink"), times("decoder", "src"));
+        let skim = Skim::default();
+        skim.watch(&pipeline.by_name("decoder").unwrap());
+        skim.set(true);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let ended = pipeline
+            .bus()
+            .unwrap()
+            .timed_pop_filtered(
+                gst::ClockTime::from_seconds(60),
+                &[gst::MessageType::Eos, gst::MessageType::Error],
+            )
+            .unwrap();
+        assert_eq!(ended.type_(), gst::MessageType::Eos);
+        pipeline.set_state(gst::State::Null).unwrap();
+        let left_out = std::iter::from_fn(|| skim.take_before(None)).map(gst::ClockTime::mseconds).collect();
+        let take = |seen: Arc<Mutex<Vec<u64>>>| std::mem::take(&mut *seen.lock().unwrap());
+        (take(made), take(decoded), left_out)
+    }
+
+    #[test]
+    fn most_of_what_stands_is_not_decoded_and_every_time_is_kept() {
+        let (made, decoded, left_out) = through("smpte75");
+        assert_eq!(made.len(), 240);
+        assert!(decoded.len() < 100, "{} of 240 were decoded", decoded.len());
+        let order: Vec<u64> = made.iter().copied().filter(|time| decoded.contains(time)).collect();
+        assert_eq!(decoded, order, "as they came");
+        let mut all = [decoded, left_out].concat();
+        all.sort_unstable();
+        let mut expected = made;
+        expected.sort_unstable();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn all_of_what_moves_is_decoded() {
+        let (made, decoded, left_out) = through("ball");
+        assert_eq!((decoded, left_out), (made, Vec::new()));
+    }
 
     fn left_out(packets: &[Says]) -> Vec<bool> {
         let mut quiet = 0;

@@ -195,7 +195,6 @@ impl Part {
     fn of(changed: &Area, from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Option<Self> {
         let rows = Band::of(&changed.rows, from.height() as usize, to.height() as usize)?;
         let columns = Band::of(&changed.columns, from.width() as usize, to.width() as usize)?;
-        // The rows alone are little enough already where the columns have no step in common.
         (rows.from.len() * columns.from.len() * 100
             <= from.height() as usize * from.width() as usize / 4 * MOST)
             .then_some(Self { rows, columns })

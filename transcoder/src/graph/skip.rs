@@ -184,3 +184,108 @@ fn set_bits(bytes: &mut [u8], at: u32, width: u32, value: u32) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gstreamer as gst;
+    use gstreamer::prelude::*;
+    use gstreamer_app as gst_app;
+
+    use super::*;
+
+    /// What comes out of a pipeline whose last element is a sink of this name.
+    fn pulled(pipeline: &str, feed: Option<(&gst::Caps, Vec<Vec<u8>>)>) -> Vec<gst::Sample> {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch(pipeline).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        if let Some((caps, units)) = feed {
+            let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
+            source.set_caps(Some(caps));
+            for (at, unit) in units.into_iter().enumerate() {
+                let mut buffer = gst::Buffer::from_mut_slice(unit);
+                buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * at as u64));
+                source.push_buffer(buffer).unwrap();
+            }
+            source.end_of_stream().unwrap();
+        }
+        let samples = std::iter::from_fn(|| sink.pull_sample().ok()).collect();
+        pipeline.set_state(gst::State::Null).unwrap();
+        samples
+    }
+
+    fn bytes(sample: &gst::Sample) -> Vec<u8> {
+        sample.buffer().unwrap().map_readable().unwrap().to_vec()
+    }
+
+    fn decoded(caps: &gst::Caps, units: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let pipeline = "appsrc name=in format=time max-bytes=0 ! avdec_h264 max-errors=0 ! videoconvert \
+                        ! video/x-raw,format=I420 ! appsink name=out sync=false";
+        pulled(pipeline, Some((caps, units))).iter().map(bytes).collect()
+    }
+
+    /// Access units of a ball that bounces, from an IDR picture on.
+    fn encoded(preset: &str, more: &str) -> (gst::Caps, Vec<Vec<u8>>) {
+        let samples = pulled(
+            &format!(
+                "videotestsrc pattern=ball num-buffers=6 ! video/x-raw,format=I420,width=208,height=118,framerate=25/1 \
+                 ! x264enc speed-preset={preset} threads=1 {more} \
+                 ! video/x-h264,profile=high,stream-format=avc,alignment=au ! appsink name=out sync=false"
+            ),
+            None,
+        );
+        (samples[0].caps_owned().unwrap(), samples.iter().map(bytes).collect())
+    }
+
+    fn headers(caps: &gst::Caps) -> Vec<u8> {
+        let headers = caps.structure(0).unwrap().get::<gst::Buffer>("codec_data").unwrap();
+        headers.map_readable().unwrap().to_vec()
+    }
+
+    #[test]
+    fn a_decoder_shows_the_picture_before_again_and_goes_on_from_it() {
+        // With CABAC and weights, without either.
+        for preset in ["veryfast", "ultrafast"] {
+            let (caps, units) = encoded(preset, "bframes=0 ref=1 option-string=scenecut=0");
+            let plain = decoded(&caps, units.clone());
+            assert_eq!(plain.len(), 6);
+            assert!(plain.windows(2).all(|pair| pair[0] != pair[1]), "it moves");
+            let skip = SkipPictures::new(&headers(&caps)).unwrap();
+            // More than the counter of pictures counts to.
+            let repeats = [3, 0, 40, 1, 0, 2];
+            let (mut with, mut expected) = (Vec::new(), Vec::new());
+            for ((unit, picture), repeats) in units.iter().zip(&plain).zip(repeats) {
+                with.push(if with.is_empty() {
+                    unit.clone()
+                } else {
+                    skip.numbered(unit, with.len()).unwrap()
+                });
+                expected.push(picture);
+                for _ in 0..repeats {
+                    with.push(skip.again(with.len()).unwrap());
+                    expected.push(picture);
+                }
+            }
+            let shown = decoded(&caps, with);
+            assert_eq!(shown.len(), expected.len(), "{preset}");
+            let first = shown.iter().zip(expected).position(|(shown, expected)| shown != expected);
+            assert_eq!(first, None, "{preset}: the first picture that differs");
+        }
+    }
+
+    #[test]
+    fn other_streams_are_refused() {
+        for more in ["bframes=2", "bframes=0 ref=3"] {
+            let (caps, _) = encoded("medium", more);
+            let refused = SkipPictures::new(&headers(&caps)).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("expected pictures that are shown as they are decoded"),
+                "{more}: {refused}"
+            );
+        }
+        assert!(matches!(SkipPictures::new(&[1, 2, 3]), Err(SkipError::Headers(_))));
+        let (caps, units) = encoded("veryfast", "bframes=0 ref=1");
+        let skip = SkipPictures::new(&headers(&caps)).unwrap();
+        assert!(matches!(skip.numbered(&units[1][..9], 1), Err(SkipError::Unit(_))), "cut off");
+    }
+}

@@ -6,7 +6,7 @@ use lectern_domain::plan::PlanSettings;
 
 use crate::{
     child::make,
-    fixtures::{ffmpeg, tone},
+    fixtures::{changed, ffmpeg, tone},
     oracle,
 };
 
@@ -92,6 +92,25 @@ fn whatever_changes_on_a_slide_is_shown_when_it_changes() {
             }
         }
     }
+}
+
+#[test]
+fn what_an_edit_list_cuts_off_is_not_shown_again() {
+    let whole = slides("-c:v libx264 -preset veryfast -g 400", "mp4");
+    // The video's list comes first; the duration of its edit is in thousandths (ISO/IEC 14496-12 8.6.6).
+    let source = changed("nine seconds", &whole, "mp4", |mut bytes| {
+        let at = bytes.windows(4).position(|name| name == b"elst").unwrap() + 12;
+        assert_eq!(bytes[at..at + 4], 16_000u32.to_be_bytes());
+        bytes[at..at + 4].copy_from_slice(&9_000u32.to_be_bytes());
+        bytes
+    });
+    let end = |keep_all_frames| {
+        let made = make(&source, &PlanSettings { keep_all_frames, ..PlanSettings::default() }).unwrap();
+        let last = *made.grid(&made.rungs()[0]).last().unwrap();
+        (last.1 + last.2) as f64 / f64::from(made.outputs[0].timescale)
+    };
+    assert!((end(true) - 9.0).abs() < 0.1, "{}", end(true));
+    assert!((end(false) - end(true)).abs() < 0.001, "{} and {}", end(false), end(true));
 }
 
 #[test]
