@@ -9,6 +9,7 @@ mod count;
 mod decode;
 mod disposable;
 mod downmix;
+mod encode;
 mod entry;
 mod faac;
 mod familiar;
