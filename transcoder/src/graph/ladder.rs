@@ -42,7 +42,7 @@ use super::{
 };
 
 /// Raw frames that wait before each encoder. Encoders hold a lookahead of their own.
-const QUEUED_FRAMES: usize = 2;
+const QUEUED_FRAMES: usize = 4;
 
 /// How often a wait looks at the time.
 const POLL: Duration = Duration::from_millis(100);

@@ -34,6 +34,8 @@ pub(super) struct Scaler {
     filter: pic_scale::Scaler,
     /// How planes of each size are scaled, to which size. There are few: bands come in steps.
     plans: HashMap<[usize; 4], Arc<Resampling<u8, 1>>>,
+    /// What the filter writes between its two directions: megabytes that would be mapped and cleared anew for every plane.
+    between: Vec<u8>,
 }
 
 impl Scaler {
@@ -49,7 +51,7 @@ impl Scaler {
         let mut filter = pic_scale::Scaler::new(ResamplingFunction::Lanczos3);
         // The encoders have the other cores.
         filter.set_threading_policy(ThreadingPolicy::Single);
-        Ok(Self { to, pool, filter, plans: HashMap::new() })
+        Ok(Self { to, pool, filter, plans: HashMap::new(), between: Vec::new() })
     }
 
     /// What comes out.
@@ -143,7 +145,12 @@ impl Scaler {
         };
         let buffer = BufferStore::Borrowed(into);
         let mut into = ImageStoreMut { buffer, channels: 1, width, height, stride, bit_depth: 8 };
-        plan.resample(&from, &mut into).map_err(MediaFailure::internal)
+        let needed = plan.scratch_size();
+        if self.between.len() < needed {
+            self.between.resize(needed, 0);
+        }
+        plan.resample_with_scratch(&from, &mut into, &mut self.between[..needed])
+            .map_err(MediaFailure::internal)
     }
 }
 
