@@ -14,6 +14,7 @@ libgstreamer-plugins-base1.0-dev: its video and audio libraries
 gstreamer1.0-plugins-base: converting, scaling, Opus, the drawing of the sample lecture
 gstreamer1.0-plugins-good: reading MP4, Matroska and WebM; VP8 and VP9
 gstreamer1.0-plugins-bad: reading MPEG transport streams, parsing H.264 and H.265
+gstreamer1.0-plugins-ugly: reading ASF; x264 for the sample lecture
 libx264-dev: x264, which encodes H.264
 gstreamer1.0-libav: AAC, and the decoders of libavcodec
 gstreamer1.0-x: text for the sample lecture

@@ -27,14 +27,11 @@ pub(super) fn encoder(
     content: Content,
     rung: &Rung,
 ) -> Result<Encoder, MediaFailure> {
-    // The rate goes into the stream's headers, which must be equal in every span: the probe's, not what a decoder guesses.
-    let rate = settings.frame_rate;
     let kbit = |bits: u64| (bits / 1_000).max(1).to_string();
     let mut options = vec![
         ("crf", format!("{:.2}", rung.crf)),
         ("vbv-maxrate", kbit(rung.max_bps)),
         ("vbv-bufsize", kbit(rung.buffer_bits)),
-        ("fps", format!("{}/{}", rate.num, rate.den)),
         ("sar", "1:1".into()),
         ("colorprim", "bt709".into()),
         ("transfer", "bt709".into()),
@@ -49,6 +46,12 @@ pub(super) fn encoder(
         // The lookahead runs in the encoder's own thread: a thread for it costs processor time and more frames in flight.
         ("sync-lookahead", "0".into()),
     ];
+    // The probe's, not what a decoder guesses: it bears on the headers, which must be equal in every span.
+    let rate = settings.frame_rate;
+    if rate.num > 0 && rate.den > 0 {
+        options.push(("fps", format!("{}/{}", rate.num, rate.den)));
+        options.push(("force-cfr", "1".into()));
+    }
     if content == Content::Calm {
         options.push(("qpmin", settings.calm_quantiser.to_string()));
         // What a macroblock tree would find out is bounded above: it only costs time, memory and, where something small moves, a
@@ -89,12 +92,21 @@ pub(super) fn caps(encoder: &mut Encoder, info: &gst_video::VideoInfo) -> Result
         .field("stream-format", "avc")
         .field("alignment", "au")
         .field("profile", "high")
+        .field("level", level(sequence[3]))
         .width(info.width() as i32)
         .height(info.height() as i32)
         .framerate(info.fps())
         .pixel_aspect_ratio(info.par())
         .field("colorimetry", info.colorimetry().to_string())
         .build())
+}
+
+/// A level as caps name it, from `level_idc` (ISO/IEC 14496-10 7.4.2.1.1).
+fn level(idc: u8) -> String {
+    match (idc / 10, idc % 10) {
+        (whole, 0) => whole.to_string(),
+        (whole, part) => format!("{whole}.{part}"),
+    }
 }
 
 /// Encodes pictures as they come, until nobody can send any more. `collect` gets the access units in decode order.
@@ -138,4 +150,29 @@ fn constant(changed: &Area, info: &gst_video::VideoInfo) -> Vec<bool> {
         .flat_map(|row| (0..width).map(move |column| (row, column)))
         .map(|(row, column)| !(rows.contains(&row) && columns.contains(&column)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macroblocks_that_a_change_touches_are_not_constant() {
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 70, 40).build().unwrap();
+        let touched = |rows, columns| {
+            let constant = constant(&Area { rows, columns }, &info);
+            assert_eq!(constant.len(), 5 * 3);
+            (0..15).filter(|at| !constant[*at]).collect::<Vec<_>>()
+        };
+        assert_eq!(touched(0..0, 0..0), Vec::<usize>::new());
+        assert_eq!(touched(0..1, 0..1), [0]);
+        assert_eq!(touched(15..17, 16..32), [1, 6]);
+        assert_eq!(touched(39..40, 63..70), [13, 14]);
+        assert_eq!(touched(0..40, 0..70), (0..15).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn levels_are_named_as_in_caps() {
+        assert_eq!([level(10), level(31), level(40), level(52)], ["1", "3.1", "4", "5.2"]);
+    }
 }

@@ -20,9 +20,8 @@ use super::{
     shown::{Shown, differing},
 };
 
-/// Places that are looked at, evenly over the source: one in so many nanoseconds, and no fewer or more than these.
-const PLACE_NS: u64 = 10_000_000_000;
-const PLACES: std::ops::RangeInclusive<u64> = 2..=8;
+/// Places that are looked at, evenly over the source.
+const PLACES: u64 = 8;
 /// Pictures that are compared with the one before them, in each place.
 const PAIRS: u32 = 10;
 /// No further place is looked at after so long. A source that lies far away answers slowly.
@@ -47,12 +46,10 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
     let mut sizes = smaller_sizes(track);
     // The latest picture that was looked at.
     let mut until = None;
-    let length = source.duration_ns.filter(|length| source.seekable && *length > 0);
-    let places =
-        length.map_or(*PLACES.end(), |length| (length / PLACE_NS).clamp(*PLACES.start(), *PLACES.end()));
-    for place in 0..places {
-        if let Some(length) = length {
-            let at = source.start_ns + length / (2 * places) * (2 * place + 1);
+    let places = source.duration_ns.filter(|length| source.seekable && *length > 0);
+    for place in 0..PLACES {
+        if let Some(length) = places {
+            let at = source.start_ns + length / (2 * PLACES) * (2 * place + 1);
             if !decoding.seek(at)? {
                 break;
             }

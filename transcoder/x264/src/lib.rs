@@ -268,3 +268,131 @@ unsafe fn bytes<'a>(unit: &RawUnit) -> &'a [u8] {
     // SAFETY: as the caller promises.
     unsafe { std::slice::from_raw_parts(unit.data, unit.size) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: (usize, usize) = (70, 40);
+
+    fn open(constant: bool, options: &[(&str, String)]) -> Result<Encoder, Error> {
+        let size = (SIZE.0 as u32, SIZE.1 as u32);
+        Encoder::open(&Settings { size, timescale: 90_000, constant, preset: "veryfast", options })
+    }
+
+    fn options(list: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+        list.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+    }
+
+    /// Something that is not like the one before, with `noise` of it.
+    fn plane(width: usize, height: usize, number: usize, noise: usize) -> Vec<u8> {
+        (0..width * height).map(|at| (at * (number * 7 + 13) % (noise + 1)) as u8 + 40).collect()
+    }
+
+    struct Drawn([Vec<u8>; 3]);
+
+    impl Drawn {
+        fn new(number: usize, noise: usize) -> Self {
+            let (width, height) = SIZE;
+            Self([
+                plane(width, height, number, noise),
+                plane(width / 2, height / 2, number, noise),
+                plane(width / 2, height / 2, number, noise),
+            ])
+        }
+
+        fn at(&self, time: i64) -> Picture<'_> {
+            let [luma, blue, red] = &self.0;
+            let strides = [SIZE.0, SIZE.0 / 2, SIZE.0 / 2];
+            Picture { planes: [luma, blue, red], strides, time, keyframe: false, constant: None }
+        }
+    }
+
+    /// Units of access units, by their lengths.
+    fn units(mut data: &[u8]) -> Vec<u8> {
+        let mut types = Vec::new();
+        while !data.is_empty() {
+            let length = u32::from_be_bytes(data[..4].try_into().unwrap()) as usize;
+            types.push(data[4] & 31);
+            data = &data[4 + length..];
+        }
+        types
+    }
+
+    #[test]
+    fn every_picture_becomes_one_access_unit() {
+        let mut encoder =
+            open(false, &options(&[("threads", "1"), ("keyint", "infinite"), ("scenecut", "0")])).unwrap();
+        let (sequence, picture) = encoder.headers().unwrap();
+        assert_eq!((sequence[0] & 31, sequence[1], picture[0] & 31), (7, 100, 8), "High");
+        let (mut times, mut keyframes) = (Vec::new(), Vec::new());
+        let mut take = |unit: Option<AccessUnit<'_>>| {
+            let Some(unit) = unit else { return false };
+            assert!(matches!(units(unit.data).as_slice(), [1 | 5]), "no headers in between");
+            times.push(unit.time);
+            keyframes.extend(unit.keyframe.then_some(unit.time));
+            true
+        };
+        for number in 0..30 {
+            let drawn = Drawn::new(number, 90);
+            let keyframe = number == 17;
+            take(encoder.encode(&Picture { keyframe, ..drawn.at(number as i64 * 3_000) }).unwrap());
+        }
+        while take(encoder.flush().unwrap()) {}
+        times.sort_unstable();
+        assert_eq!(times, (0..30).map(|number| number * 3_000).collect::<Vec<_>>());
+        assert_eq!(keyframes, [0, 17 * 3_000]);
+    }
+
+    #[test]
+    fn what_is_said_to_be_constant_is_skipped() {
+        let options = options(&[
+            ("threads", "1"),
+            ("bframes", "0"),
+            ("ref", "1"),
+            ("rc-lookahead", "0"),
+            ("sync-lookahead", "0"),
+            ("mbtree", "0"),
+            ("weightp", "0"),
+        ]);
+        let mut encoder = open(true, &options).unwrap();
+        let (one, other) = (Drawn::new(1, 90), Drawn::new(2, 90));
+        let constant = vec![true; encoder.macroblocks()];
+        encoder.encode(&one.at(0)).unwrap().unwrap();
+        // A lie, to see that nobody looks.
+        let skipped = encoder
+            .encode(&Picture { constant: Some(&constant), ..other.at(1) })
+            .unwrap()
+            .unwrap()
+            .data
+            .len();
+        let looked_at = encoder.encode(&one.at(2)).unwrap().unwrap().data.len();
+        assert!(skipped < 40 && looked_at > 10 * skipped, "{skipped} {looked_at}");
+    }
+
+    #[test]
+    fn what_x264_does_not_take_is_told() {
+        let refused =
+            |options: &[(&'static str, &str)]| open(false, &self::options(options)).unwrap_err().to_string();
+        assert_eq!(refused(&[("crf", "much")]), "x264: option crf=much is not understood");
+        assert_eq!(refused(&[("colour", "red")]), "x264: option colour=red is not understood");
+        let size = |size| {
+            Encoder::open(&Settings { size, timescale: 1, constant: false, preset: "veryfast", options: &[] })
+        };
+        assert!(size((0, 2)).unwrap_err().to_string().contains("even number"));
+        assert!(size((17, 2)).unwrap_err().to_string().contains("even number"));
+        size((200_000, 200_000)).unwrap_err();
+        let preset = Settings { size: (64, 64), timescale: 1, constant: false, preset: "warp", options: &[] };
+        assert_eq!(Encoder::open(&preset).unwrap_err().to_string(), "x264: there is no preset warp");
+    }
+
+    #[test]
+    #[should_panic(expected = "expected a plane of 70x40 samples")]
+    fn a_plane_that_is_too_small_is_not_read() {
+        let mut encoder = open(false, &[]).unwrap();
+        let drawn = Drawn::new(0, 9);
+        let mut picture = drawn.at(0);
+        picture.planes[0] = &picture.planes[0][1..];
+        let _ = encoder.encode(&picture);
+    }
+}
