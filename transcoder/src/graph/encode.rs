@@ -158,6 +158,7 @@ mod tests {
 
     #[test]
     fn macroblocks_that_a_change_touches_are_not_constant() {
+        gst::init().unwrap();
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 70, 40).build().unwrap();
         let touched = |rows, columns| {
             let constant = constant(&Area { rows, columns }, &info);

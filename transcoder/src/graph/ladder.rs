@@ -267,7 +267,7 @@ impl Ladder {
     fn error(&mut self) -> Option<MediaFailure> {
         self.pipeline.error().map(ours).or_else(|| {
             let ended = |step: &&mut Step| step.encoding.as_ref().is_some_and(JoinHandle::is_finished);
-            self.steps.iter_mut().find(|step| ended(&step)).and_then(|step| step.join().err())
+            self.steps.iter_mut().find(|step| ended(step)).and_then(|step| step.join().err())
         })
     }
 }
