@@ -25,7 +25,7 @@ interface PlayerStageProps {
   autoplay: boolean;
   lessonId: string;
   courseId: string;
-  audioOnly: boolean;
+  audioOnly: boolean | null;
   completed: boolean;
   chapters: Chapter[];
   sheet: ChapterSheet | null;
@@ -45,7 +45,8 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
   useProgressReports({ video, lessonId, leastMs: answer.growing ? (answer.duration_ms ?? Infinity) : 0, completed, onProgress });
   const [nowMs, setNowMs] = useState(startMs);
   const { levels, level, chosen, choose, texts, text, chooseText, sounds, heard, chooseSound, growth, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
-  const onlySound = audioOnly || sound;
+  // What is known of the lecture counts: a native player on a bad network may begin with its sound alone.
+  const onlySound = audioOnly ?? sound;
 
   useEffect(() => {
     const element = video.current;
