@@ -18,6 +18,7 @@ import { TroubleBanner } from './TroubleBanner';
 import { usePlayback } from './usePlayback';
 import { useProgressReports } from './useProgressReports';
 import { useShortcuts } from './useShortcuts';
+import { WaveformLine } from './WaveformLine';
 
 interface PlayerStageProps {
   answer: PlaybackAnswer;
@@ -116,6 +117,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         )}
         {!onlySound && <media-loading-indicator slot="centered-chrome" noautohide="" />}
         <media-control-bar class="stage-range">
+          {answer.waveform_url && <WaveformLine url={answer.waveform_url} durationMs={answer.duration_ms ?? 0} />}
           <media-time-range ref={seek} data-testid="seek" />
         </media-control-bar>
         <media-control-bar class="stage-buttons">
