@@ -200,7 +200,7 @@ fn playlist_segments(track: &TrackLayout, key: Option<&(String, ContentKey)>) ->
 /// variant, and further tracks (languages) are its alternatives.
 ///
 /// All players get the same playlist. hls.js and Shaka Player leave variants without picture out wherever one with picture
-/// can be played, because a MediaSource cannot go from one kind to the other.
+/// can be played, because a `MediaSource` cannot go from one kind to the other.
 fn multivariant(
     tracks: &[TrackLayout],
     renditions: &[Rendition],
