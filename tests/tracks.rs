@@ -305,6 +305,9 @@ async fn captions_and_languages_are_played() {
     let seen: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&seen["errors"], &seen["complaints"]), (&json!([]), &json!([])), "{seen}");
     assert_eq!(seen["heard"], "de", "{seen}");
+    // There is a variant of sound alone, and the player does not choose from it.
+    assert!(top.contains("\naudio-0.m3u8\n") && seen["blind"] == 0, "{seen}\n{top}");
+    assert!(seen["picture"]["height"] == 360 && seen["picture"]["frames"].as_u64() > Some(0), "{seen}");
     assert!(seen["decoded"].as_u64().unwrap() > 0, "{seen}");
     assert_eq!(seen["shown"], json!(["0.500 Light bends.", "2.500 <b>See</b> for yourself"]), "{seen}");
     assert_eq!(seen["thumbnail"], json!({"x": 960, "y": 0, "width": 160, "height": 90}), "{seen}");

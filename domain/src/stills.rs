@@ -191,7 +191,7 @@ pub const SHEETS: Names =
     Names { poster: "poster.jpg", storyboard: "storyboard.jpg", chapters: "chapters.jpg" };
 
 /// Which stills a package has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PackageStills {
     /// Whether there is a poster.
     pub poster: bool,
@@ -199,6 +199,9 @@ pub struct PackageStills {
     pub storyboard: Option<(Sheet, u64)>,
     /// The stills of the chapters that were found.
     pub chapters: Option<Sheet>,
+    /// Whether there is a [waveform](crate::waveform) of the default sound, which is kept and given out as stills are.
+    #[serde(default)]
+    pub waveform: bool,
 }
 
 /// A storyboard as a WebVTT file, a cue for each tile: what players show while somebody looks for a place.

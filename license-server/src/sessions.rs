@@ -14,6 +14,7 @@ use lectern_domain::{
     ids::{LessonId, SessionId},
     stills::SHEETS,
     storage_key::{GROWING_MULTIVARIANT, MULTIVARIANT},
+    waveform,
 };
 use lectern_platform::http::{Caller, Problem, bearer};
 use lectern_store::{
@@ -41,6 +42,7 @@ struct Started {
     poster_url: Option<String>,
     storyboard_url: Option<String>,
     chapters_url: Option<String>,
+    waveform_url: Option<String>,
     dash_url: Option<String>,
     drm: Option<String>,
     duration_ms: Option<u64>,
@@ -114,6 +116,7 @@ async fn begin(
         poster_url: made.filter(|made| made.poster).map(|_| of_session(SHEETS.poster)),
         storyboard_url: made.and_then(|made| made.storyboard).map(|_| of_session(stills::STORYBOARD)),
         chapters_url: chaptered.then(|| of_session(stills::CHAPTERS)),
+        waveform_url: made.filter(|made| made.waveform).map(|_| of_session(waveform::FILE)),
         dash_url: None,
         drm: None,
         duration_ms: found.duration_ms,

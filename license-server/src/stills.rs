@@ -1,11 +1,12 @@
-//! Stills and what players make of them: poster, storyboard, chapters. Decided like playback, because they show what it shows.
+//! Stills and what players make of them: poster, storyboard, chapters, and beside them the waveform of the sound. Decided like
+//! playback, because they show what it shows.
 //!
 //! | route | for | token |
 //! |---|---|---|
 //! | `GET /api/v1/lessons/{lesson_id}/stills/{file}` | pages, before there is a session | access token |
 //! | `GET /playback/{token}/{file}` | players: a WebVTT file and the pictures that it names | native token in the path |
 //!
-//! Pictures lie sealed beside the segments and are opened here, in memory, for each answer.
+//! Pictures and waveform lie sealed beside the segments and are opened here, in memory, for each answer.
 
 use std::str::FromStr as _;
 
@@ -19,7 +20,7 @@ use lectern_domain::{
     ids::{AssetId, LessonId, PackageId},
     keys::{AssetSecret, secret_context},
     stills::{SHEETS, chapters_webvtt, storyboard_webvtt},
-    storage_key,
+    storage_key, waveform,
 };
 use lectern_platform::{
     http::{Caller, Problem, bearer},
@@ -40,7 +41,7 @@ pub(crate) const CHAPTERS: &str = "chapters.vtt";
 
 /// Whether a file of this name is made here.
 pub(crate) fn is_still(file: &str) -> bool {
-    [SHEETS.poster, SHEETS.storyboard, SHEETS.chapters, STORYBOARD, CHAPTERS].contains(&file)
+    [SHEETS.poster, SHEETS.storyboard, SHEETS.chapters, STORYBOARD, CHAPTERS, waveform::FILE].contains(&file)
 }
 
 pub(crate) async fn of_lesson(
@@ -122,7 +123,8 @@ pub(crate) async fn respond(
                 .map_err(|_| broken(&format_args!("expected 32 bytes, got {}", secret.len())))?;
             let seal = Seal::new(&AssetSecret::from_bytes(bytes).stills_key(base));
             let opened = seal.open(&key, &sealed).ok_or_else(|| broken(&"it does not open"))?;
-            ("image/jpeg", opened.to_vec())
+            let kind = if file == waveform::FILE { "application/octet-stream" } else { "image/jpeg" };
+            (kind, opened.to_vec())
         }
     };
     let mut response = body.into_response();

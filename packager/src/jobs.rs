@@ -99,7 +99,7 @@ impl PackagerJobs {
             None => Playlists::Whole,
         };
         let built = self.build(&of, &outputs, &sources, playlists, context).await?;
-        self.add_stills(&of.asset, package, &sources).await?;
+        self.add_stills(&of.asset, package, &outputs, &sources).await?;
         self.add_source_texts(&of.asset, package, &sources).await?;
         tracing::info!(%asset, %package, segments = built.segments, renditions = built.renditions.len(), "package built");
         Ok(Completion::Packaged { renditions: built.renditions, duration_ms: built.duration_ms })

@@ -195,8 +195,12 @@ fn playlist_segments(track: &TrackLayout, key: Option<&(String, ContentKey)>) ->
     track.segments.iter().map(segment).collect()
 }
 
-/// Video variants share one audio group. Without video the first audio track is the only variant, and further tracks
-/// (languages) are its alternatives.
+/// Video variants share one audio group, and after them comes its default sound alone: native players go on with it when
+/// the network carries no picture, and take it for whoever only listens. Without video the first audio track is the only
+/// variant, and further tracks (languages) are its alternatives.
+///
+/// All players get the same playlist. hls.js and Shaka Player leave variants without picture out wherever one with picture
+/// can be played, because a `MediaSource` cannot go from one kind to the other.
 fn multivariant(
     tracks: &[TrackLayout],
     renditions: &[Rendition],
@@ -236,7 +240,7 @@ fn multivariant(
         }
         audio.iter().take(1).copied().collect()
     };
-    let variants = main
+    let mut variants: Vec<Variant> = main
         .iter()
         .map(|(track, own)| {
             let mut codecs = vec![own.codecs.clone()];
@@ -263,6 +267,21 @@ fn multivariant(
             }
         })
         .collect();
+    if let (true, Some((track, _))) = (with_picture, audio.first()) {
+        let mut codecs: Vec<String> = audio.iter().map(|(_, rendition)| rendition.codecs.clone()).collect();
+        codecs.sort();
+        codecs.dedup();
+        variants.push(Variant {
+            // In the group as well (RFC 8216bis, 4.4.6.2.1), so that whoever has chosen a language keeps it.
+            uri: playlist(track),
+            bandwidth: audio_peak,
+            average_bandwidth: audio_average,
+            ceiling_bps: 0,
+            codecs,
+            resolution: None,
+            frame_rate: None,
+        });
+    }
     MultivariantPlaylist { variants, audio: group }
 }
 

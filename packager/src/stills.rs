@@ -1,6 +1,8 @@
 //! Stills of a package: the pictures that the spans kept, put together into a poster, one sheet of a storyboard and one of the
 //! chapters, and sealed. Nothing is decoded here: pictures come as they were shown, and leave as JPEG.
 //!
+//! The waveform of the default sound goes with them: its audio job has made it, and here it is looked at and sealed.
+//!
 //! Stills are content. They lie beside the segments, encrypted under a key of their own, which no player gets: the license
 //! server opens them for whoever may play the lesson (docs/adr/0014).
 
@@ -9,11 +11,13 @@ use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use lectern_domain::{
     ids::{AssetId, PackageId},
     keys::{AssetSecret, secret_context},
+    media::{TrackKind, TranscodeOutput},
     stills::{
         self, CHAPTER_SIDE, Chosen, PICTURES, PackageStills, Picture, REPORT, SHEETS, Sheet, SpanStills,
         TILE_SIDE,
     },
     storage_key,
+    waveform::{self, Waveform},
 };
 use lectern_platform::{
     objects::{Objects, ObjectsError},
@@ -44,13 +48,15 @@ enum NoStills {
 }
 
 impl PackagerJobs {
-    /// Makes what stills there can be for a package that is being built. `sources` are where the reports of the spans lie.
+    /// Makes what stills there can be for a package that is being built, and keeps its waveform. `sources` are where the files of
+    /// the jobs lie that reported `outputs`.
     ///
-    /// A lecture is worth as much without stills: only a store that does not answer is a failure.
+    /// A lecture is worth as much without them: only a store that does not answer is a failure.
     pub(crate) async fn add_stills(
         &self,
         asset: &Asset,
         package: PackageId,
+        outputs: &[TranscodeOutput],
         sources: &[String],
     ) -> Result<(), JobFailure> {
         let Some(wrapped) = asset.wrapped_secret.as_deref() else { return Ok(()) };
@@ -58,21 +64,68 @@ impl PackagerJobs {
         let bytes: [u8; 32] =
             bytes.as_slice().try_into().map_err(|_| internal("expected an asset secret of 32 bytes"))?;
         let seal = Seal::new(&AssetSecret::from_bytes(bytes).stills_key(package));
-        match make(self.objects.as_ref(), asset.id, package, sources, &seal).await {
-            Ok(Some(made)) => {
-                let found = chapters::Found { stills: made.stills, chapters: made.chapters };
-                chapters::keep_found(&self.db, package, &found).await.map_err(unavailable)
-            }
-            Ok(None) => Ok(()),
-            Err(NoStills::Objects(error)) => Err(unavailable(error)),
-            Err(NoStills::Report(detail)) => {
-                tracing::warn!(asset = %asset.id, %package, detail, "no stills");
-                Ok(())
-            }
+        let made = make(self.objects.as_ref(), asset.id, package, sources, &seal).await;
+        let made = there(made, asset, package, "no stills")?;
+        let sound = default_sound(outputs, sources);
+        let waveform = keep_waveform(self.objects.as_ref(), asset.id, package, sound, &seal).await;
+        let waveform = there(waveform, asset, package, "no waveform")?.is_some();
+        if made.is_none() && !waveform {
+            return Ok(());
+        }
+        let Made { stills, chapters } = made.unwrap_or_default();
+        let found = chapters::Found { stills: PackageStills { waveform, ..stills }, chapters };
+        chapters::keep_found(&self.db, package, &found).await.map_err(unavailable)
+    }
+}
+
+/// What could be made; where nothing could be, the log says why.
+fn there<T>(
+    made: Result<Option<T>, NoStills>,
+    asset: &Asset,
+    package: PackageId,
+    without: &str,
+) -> Result<Option<T>, JobFailure> {
+    match made {
+        Ok(made) => Ok(made),
+        Err(NoStills::Objects(error)) => Err(unavailable(error)),
+        Err(NoStills::Report(detail)) => {
+            tracing::warn!(asset = %asset.id, %package, detail, "{without}");
+            Ok(None)
         }
     }
 }
 
+/// Where the files of the default sound lie: the first that there is.
+fn default_sound<'a>(outputs: &[TranscodeOutput], sources: &'a [String]) -> Option<&'a str> {
+    let is_sound = |output: &TranscodeOutput| {
+        output.tracks.iter().any(|track| matches!(track.kind, TrackKind::Audio { .. }))
+    };
+    outputs.iter().zip(sources).find(|(output, _)| is_sound(output)).map(|(_, source)| source.as_str())
+}
+
+/// Seals the waveform that a sound's job made. `None`: it made none, as jobs of earlier versions.
+async fn keep_waveform(
+    objects: &dyn Objects,
+    asset: AssetId,
+    package: PackageId,
+    sound: Option<&str>,
+    seal: &Seal,
+) -> Result<Option<()>, NoStills> {
+    let Some(sound) = sound else { return Ok(None) };
+    let key = format!("{sound}{}", waveform::FILE);
+    let Some(size) = objects.size(&key).await? else { return Ok(None) };
+    if size > waveform::MOST_BYTES {
+        let most = waveform::MOST_BYTES;
+        return Err(NoStills::Report(format!("{key} has {size} bytes, expected {most} at most")));
+    }
+    let Some(bytes) = objects.get(&key).await? else { return Ok(None) };
+    Waveform::from_bytes(&bytes).map_err(|reason| NoStills::Report(format!("{key}: {reason}")))?;
+    let kept = storage_key::still(asset, package, waveform::FILE);
+    objects.put(&kept, Bytes::from(seal.seal(&kept, &bytes))).await?;
+    Ok(Some(()))
+}
+
+#[derive(Default)]
 struct Made {
     stills: PackageStills,
     chapters: Vec<Chapter>,
@@ -98,7 +151,7 @@ async fn make(
         let key = storage_key::still(asset, package, name);
         objects.put(&key, Bytes::from(seal.seal(&key, &jpeg))).await
     };
-    let mut made = PackageStills { poster: false, storyboard: None, chapters: None };
+    let mut made = PackageStills::default();
 
     if let Some(poster) = stills::poster(&kept.reports) {
         let pixels = pixels(objects, &kept, poster).await?;

@@ -327,6 +327,18 @@ step("the lesson plays, two segments and more", async () => {
   assert.ok((await video(watch, (element) => element.webkitAudioDecodedByteCount)) > 0, "sound was decoded");
 });
 
+step("the waveform of the sound stands on the time line, for nobody to stumble over", async () => {
+  await watch.mouse.move(500, 400);
+  const waveform = id(watch, "waveform");
+  await waveform.waitFor({ state: "attached" });
+  const [line, drawn] = await Promise.all([id(watch, "seek").boundingBox(), waveform.boundingBox()]);
+  assert.ok(drawn.width > 0.9 * line.width && drawn.width < line.width && drawn.x > line.x, "as wide as the line");
+  assert.equal(await waveform.getAttribute("aria-hidden"), "true");
+  assert.equal(await waveform.evaluate((element) => element.tabIndex), -1);
+  const levels = (await waveform.locator("path").getAttribute("d")).match(/V[\d.]+/g).map((level) => Number(level.slice(1)));
+  assert.ok(levels.length > 400 && Math.min(...levels) === 0 && new Set(levels).size > 20, "speech has a shape");
+});
+
 step("the quality menu changes what is loaded", async () => {
   const openMenu = async () => {
     // From the beginning, so that there is something left to load and to play.

@@ -1,7 +1,7 @@
 // Plays a presentation in Chromium with Shaka Player as published: chooses captions and sound, waits until it shows the first and
 // plays the second. Started by tests/tracks.rs. Arguments: the server's URL, the answer to POST /lessons/{id}/playback as JSON,
 // the language of the captions, the language of the sound.
-// Prints JSON: the tracks on offer, the cues that were shown, what was played.
+// Prints JSON: the tracks on offer, the picture and the cues that were shown, what was played.
 
 import { chromium } from "playwright-core";
 import { readFileSync } from "node:fs";
@@ -62,10 +62,15 @@ try {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       const heard = player.getVariantTracks().find((track) => track.active)?.language;
+      const picture = { height: video.videoHeight, frames: video.getVideoPlaybackQuality().totalVideoFrames };
+      // Variants without a picture that the player would choose from.
+      const blind = player.getVariantTracks().filter((track) => track.videoId === null).length;
       return {
         texts,
         sounds,
         heard,
+        picture,
+        blind,
         shown: [...shown],
         played: video.currentTime,
         decoded: video.webkitAudioDecodedByteCount,

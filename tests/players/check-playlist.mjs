@@ -78,6 +78,19 @@ function checkMultivariant(playlist) {
     expect(new Set(names).size === names.length, `audio names not unique: ${names}`);
     expect(names.length === 0 || variant.audio.filter((rendition) => rendition.isDefault).length === 1, "expected one default audio");
   }
+  checkSoundAlone(playlist.variants);
+}
+
+// Where there is picture and sound, one variant has the sound alone, and players do not begin with it.
+function checkSoundAlone(variants) {
+  const alone = variants.filter((variant) => !variant.resolution);
+  if (alone.length === variants.length || variants[0].audio.length === 0) return;
+  expect(alone.length === 1, `expected one variant of sound alone, got ${alone.length}`);
+  const [sound] = alone;
+  expect(variants.at(-1) === sound, "sound alone is not the last variant");
+  expect(sound.uri === sound.audio.find((rendition) => rendition.isDefault).uri, `sound alone is not the default sound: ${sound.uri}`);
+  expect(sound.codecs.split(",").every((codec) => codec.startsWith("mp4a.")), `sound alone needs ${sound.codecs}`);
+  expect(variants.every((variant) => variant === sound || variant.bandwidth > sound.bandwidth), "sound alone needs more than a picture");
 }
 
 function checkWithM3u8Parser(text) {

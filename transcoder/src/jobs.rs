@@ -16,7 +16,7 @@ use lectern_domain::{
     keys::{KeyName, Protection, TrackClass},
     media::TranscodeOutput,
     plan::{PlanSettings, plan},
-    stills, storage_key,
+    stills, storage_key, waveform,
 };
 use lectern_platform::{
     clock::{Clock, new_id},
@@ -260,7 +260,7 @@ impl TranscoderJobs {
     /// Moves what a child leaves besides tracks.
     async fn store_beside(&self, asset: AssetId, job: &Job, folder: &Path) -> Result<(), JobFailure> {
         let prefix = storage_key::work_attempt_prefix(asset, job.id, job.attempt);
-        for file in [stills::REPORT, stills::PICTURES, captions::TEXTS] {
+        for file in [stills::REPORT, stills::PICTURES, captions::TEXTS, waveform::FILE] {
             let path = folder.join(file);
             if path.exists() {
                 self.objects.put_file(&format!("{prefix}{file}"), &path).await.map_err(unavailable)?;

@@ -24,6 +24,7 @@ async fn a_session_names_them_and_they_name_each_other() {
                 ("poster_url", "poster.jpg"),
                 ("storyboard_url", "storyboard.vtt"),
                 ("chapters_url", "chapters.vtt"),
+                ("waveform_url", "waveform.dat"),
             ] {
                 assert_eq!(playing.answer[field], format!("{folder}/{file}"));
             }
@@ -39,6 +40,9 @@ async fn a_session_names_them_and_they_name_each_other() {
                 "{text}"
             );
             assert_eq!(world.native(&playing, "storyboard.jpg").await.body, POSTER);
+            let waveform = world.native(&playing, "waveform.dat").await;
+            assert_eq!(waveform.header("content-type"), "application/octet-stream");
+            assert_eq!(waveform.body, POSTER);
             let chapters = world.native(&playing, "chapters.vtt").await.text();
             assert!(chapters.contains("\nChapter 1\n"), "{chapters}");
             assert!(chapters.ends_with("00:00:04.000 --> 00:00:08.000\nLenses\n"), "{chapters}");

@@ -19,7 +19,7 @@ use lectern_domain::{
     plan::{PlanSettings, plan},
     source::{AudioTrack, SourceInfo},
     stills::{PackageStills, SHEETS, Sheet},
-    storage_key,
+    storage_key, waveform,
 };
 use lectern_license_server::{LicenseSettings, LicenseState, router};
 use lectern_platform::{
@@ -335,12 +335,13 @@ impl World {
             self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.unwrap();
         }
         let seal = Seal::new(&lesson.secret.stills_key(lesson.package));
-        for name in [SHEETS.poster, SHEETS.storyboard] {
+        for name in [SHEETS.poster, SHEETS.storyboard, waveform::FILE] {
             let key = storage_key::still(lesson.asset, lesson.package, name);
             self.objects.put(&key, seal.seal(&key, POSTER).into()).await.unwrap();
         }
         let sheet = Sheet { columns: 10, width: 160, height: 90, count: 4 };
-        let stills = PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None };
+        let stills =
+            PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None, waveform: true };
         let chapter = |start_ms, title: &str| Chapter { start_ms, title: title.into(), tile: None };
         let found = Found { stills, chapters: vec![chapter(0, ""), chapter(4_000, "Lenses")] };
         chapters::keep_found(&self.db, lesson.package, &found).await.unwrap();

@@ -79,8 +79,11 @@ fn in_start_order(variants: &[Variant]) -> Vec<&Variant> {
     let mut ordered: Vec<&Variant> = variants.iter().collect();
     // Stable, so that equals keep the order they came in.
     ordered.sort_by_key(|variant| std::cmp::Reverse((variant.resolution, variant.bandwidth)));
-    let fits = ordered.iter().position(|variant| variant.bandwidth <= START_BPS);
-    let lowest = ordered.iter().enumerate().min_by_key(|(_, variant)| variant.bandwidth).map(|(at, _)| at);
+    // Sound alone comes last, and nobody begins with it where there is a picture.
+    let pictures = ordered.iter().take_while(|variant| variant.resolution.is_some()).count();
+    let first = if pictures > 0 { &ordered[..pictures] } else { &ordered[..] };
+    let fits = first.iter().position(|variant| variant.bandwidth <= START_BPS);
+    let lowest = first.iter().enumerate().min_by_key(|(_, variant)| variant.bandwidth).map(|(at, _)| at);
     if let Some(start) = fits.or(lowest) {
         ordered[..=start].rotate_right(1);
     }

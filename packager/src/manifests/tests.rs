@@ -92,6 +92,8 @@ fn film_with_two_languages() {
 1080p.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=728000,AVERAGE-BANDWIDTH=643460,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=23.976,AUDIO=\"audio\"
 360p.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=128000,AVERAGE-BANDWIDTH=124541,CODECS=\"mp4a.40.2\",AUDIO=\"audio\"
+audio-0.m3u8
 "
     );
     assert_eq!(
@@ -186,6 +188,20 @@ fn picture_alone_of_varying_rate() {
 }
 
 #[test]
+fn sound_alone_is_never_what_players_begin_with_where_there_is_a_picture() {
+    let rate = Ratio::new(24, 1);
+    // All rungs above the starting rate; the sound is far below.
+    let manifests = package(vec![
+        video("1080p", 1920, 1080, rate, [4_000_000, 2_000_000, 500_000]),
+        video("720p", 1280, 720, rate, [3_000_000, 1_000_000, 400_000]),
+        audio("audio-0", None),
+    ]);
+    let top = text(&manifests, "multivariant.m3u8");
+    let uris: Vec<&str> = top.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(uris, ["720p.m3u8", "1080p.m3u8", "audio-0.m3u8"], "{top}");
+}
+
+#[test]
 fn an_init_segment_of_another_track_is_refused() {
     let tracks = vec![video("720p", 1280, 720, Ratio::new(24, 1), [9_000, 9_000, 9_000])];
     let layout = PackageLayout::new(&[TranscodeOutput { tracks }], None).expect("good reports");
@@ -229,6 +245,8 @@ fn playlists_of_what_is_being_made() {
     // What the encoder may come to need is announced, and what it needs on average as far as it is known.
     assert!(top.contains("BANDWIDTH=5128000,AVERAGE-BANDWIDTH=1928000"), "{top}");
     assert!(top.contains("URI=\"audio-0.growing.m3u8\"") && top.contains("\n720p.growing.m3u8\n"), "{top}");
+    let alone = "#EXT-X-STREAM-INF:BANDWIDTH=128000,AVERAGE-BANDWIDTH=128000,CODECS=\"mp4a.40.2\",AUDIO=\"audio\"\naudio-0.growing.m3u8\n";
+    assert!(top.ends_with(alone), "{top}");
     for name in ["720p.growing.m3u8", "audio-0.growing.m3u8"] {
         let (one, two, all) = (text(&one, name), text(&two, name), text(&all, name));
         assert!(one.contains("#EXT-X-TARGETDURATION:12\n") && !one.contains("ENDLIST"), "{one}");

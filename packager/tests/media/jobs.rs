@@ -9,16 +9,18 @@ use lectern_domain::{
     failure::FailureCode,
     ids::{AssetId, CaptionId, Kid, LessonId, PackageId, ProcessId, UserId},
     job::{JobKind, JobPayload},
-    keys::{KeyName, Protection, TrackClass, secret_context},
+    keys::{AssetSecret, KeyName, Protection, TrackClass, secret_context},
     media::TranscodeOutput,
     plan::{PlanSettings, TranscodePlan, plan},
     source::{AudioTrack, Orientation, Ratio, SourceInfo, VideoTrack},
     storage_key,
+    waveform::{self, Waveform},
 };
 use lectern_packager::{jobs::PackagerJobs, planned::Part};
 use lectern_platform::{
     clock::{Clock as _, SystemClock, new_id},
     objects::{DiskObjects, SharedObjects},
+    seal::Seal,
     vault::{MasterKeyVault, Vault},
     worker::{Capacity, Handler, Workers},
 };
@@ -27,6 +29,7 @@ use lectern_store::{
     accounts::{self, User},
     assets::{self, Asset, NewAsset},
     captions::{self as stored, NewCaption},
+    chapters,
     jobs::{self, Job},
     packages::NewPackage,
     pipeline::{self, Completion, Taken},
@@ -44,6 +47,8 @@ struct Media {
     source: SourceInfo,
     plan: TranscodePlan,
     reports: HashMap<&'static str, TranscodeOutput>,
+    /// What the audio job leaves beside its segments; those of earlier versions leave nothing.
+    waveform: Option<Vec<u8>>,
 }
 
 impl Media {
@@ -87,7 +92,7 @@ impl Media {
             part.tracks[0].segments = part.tracks[0].segments[range].to_vec();
             reports.insert(name, part);
         }
-        Self { video, audio, source, plan, reports }
+        Self { video, audio, source, plan, reports, waveform: None }
     }
 }
 
@@ -167,6 +172,12 @@ impl Server {
                     self.objects.put(&format!("{prefix}{file}"), bytes.into()).await.expect("stored");
                 }
             }
+            if let Some(waveform) = &media.waveform
+                && matches!(part, Part::Audio(_))
+            {
+                let key = format!("{prefix}{}", waveform::FILE);
+                self.objects.put(&key, waveform.clone().into()).await.expect("stored");
+            }
             let name = |class| KeyName { kid: new_id(&SystemClock, Kid::generate), class, period: 0 };
             let keys = vec![name(TrackClass::Video), name(TrackClass::Audio)];
             let package = NewPackage { id: self.package, protection: Protection::Aes128, keys };
@@ -235,6 +246,43 @@ async fn reports_as_planned_are_published() {
             assert_eq!(server.objects.list(&prefix).await.expect("listed").len(), 13);
             let work = server.objects.list(&storage_key::work_prefix(server.asset)).await.expect("listed");
             assert!(work.is_empty(), "nothing clear is left: {work:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_waveform_of_the_sound_is_sealed_and_a_bad_one_left_out() {
+    let good =
+        Waveform { sample_rate: 48_000, samples_per_point: 4_800, points: vec![(-9, 9); 80] }.to_bytes();
+    let media = Media { waveform: Some(good.clone()), ..Media::new() };
+    let damaged = Media { waveform: Some(good[..99].to_vec()), ..Media::new() };
+    let media = Arc::new([(media, true), (damaged, false)]);
+    on_both_engines(move |db| {
+        let (media, good) = (media.clone(), good.clone());
+        async move {
+            for (media, is_kept) in media.iter() {
+                let server = Server::new(&db).await;
+                server.transcode(media, |_, _| ()).await;
+                let asset = server.package().await;
+                assert_eq!(asset.state, AssetState::Ready, "{asset:?}");
+                let found = chapters::stills(&db, server.package).await.expect("asked");
+                assert_eq!(found.is_some_and(|(_, stills)| stills.waveform), *is_kept);
+                let key = storage_key::still(server.asset, server.package, waveform::FILE);
+                let sealed = server.objects.get(&key).await.expect("asked");
+                assert_eq!(sealed.is_some(), *is_kept);
+                let Some(sealed) = sealed else { continue };
+                let wrapped = asset.wrapped_secret.expect("there");
+                let secret =
+                    server.vault.unwrap(&secret_context(server.asset), &wrapped).await.expect("opened");
+                let secret = AssetSecret::from_bytes(secret.as_slice().try_into().expect("32 bytes"));
+                let seal = Seal::new(&secret.stills_key(server.package));
+                assert_eq!(seal.open(&key, &sealed).expect("it opens").to_vec(), good);
+                assert!(
+                    !sealed.windows(16).any(|part| part == &good[40..56]),
+                    "it is not there in the clear"
+                );
+            }
         }
     })
     .await;

@@ -32,7 +32,8 @@ async fn chapters_belong_to_every_version_of_a_package() {
         let base = asset(&db, id).await.package.unwrap();
         assert_eq!(chapters::stills(&db, base).await.unwrap(), None);
         let sheet = Sheet { columns: 1, width: 4, height: 2, count: 1 };
-        let stills = PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None };
+        let stills =
+            PackageStills { poster: true, storyboard: Some((sheet, 2_000)), chapters: None, waveform: true };
         // Another attempt finds the same.
         for _ in 0..2 {
             let found = Found { stills, chapters: vec![chapter(5_000, ""), chapter(0, "")] };

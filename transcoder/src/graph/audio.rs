@@ -6,6 +6,8 @@
 //!
 //! The encoder delays the sound by one frame of 1024 samples. Leaving out its first access unit, which holds only that
 //! delay, puts every sample back in its place without an edit list (ISO/IEC 23000-19 7.5.13 wants none in `cmf2`).
+//!
+//! What goes to the encoder is what the waveform shows: as loud as it will be heard, with the silence that was put in.
 
 use std::{
     path::Path,
@@ -21,6 +23,7 @@ use lectern_domain::{
     media::{SegmentOutput, TrackKind, TrackOutput, TranscodeOutput},
     plan::{AudioPlan, SECOND_NS},
     source::SourceInfo,
+    waveform::{self, Peaks},
 };
 
 use super::{
@@ -120,7 +123,10 @@ pub(crate) fn transcode_audio(
         }
         return Ok(TranscodeOutput::default());
     };
-    let track = encoding.finish(plan)?;
+    let (track, peaks) = encoding.finish(plan)?;
+    if let Some(waveform) = peaks.finish() {
+        std::fs::write(folder.join(waveform::FILE), waveform.to_bytes())?;
+    }
     progress(1.0);
     Ok(TranscodeOutput { tracks: vec![track] })
 }
@@ -166,6 +172,7 @@ struct Encoding {
     pipeline: Running,
     source: gst_app::AppSrc,
     units: Arc<Mutex<Units>>,
+    peaks: Peaks,
     rate: u64,
     /// Segments that were told of. Their files may be gone.
     told: Vec<SegmentOutput>,
@@ -213,15 +220,26 @@ impl Encoding {
                 })
                 .build(),
         );
-        let encoding =
-            Self { pipeline: Running(pipeline), source, units, rate, told: Vec::new(), told_at: None };
+        let encoding = Self {
+            pipeline: Running(pipeline),
+            source,
+            units,
+            peaks: Peaks::new(plan.sample_rate, plan.channels),
+            rate,
+            told: Vec::new(),
+            told_at: None,
+        };
         encoding.pipeline.0.set_state(gst::State::Playing).map_err(|_| {
             encoding.error().unwrap_or_else(|| MediaFailure::internal("the audio graph does not start"))
         })?;
         Ok(encoding)
     }
 
-    fn push(&self, written: &mut u64, mut buffer: gst::Buffer, samples: u64) -> Result<(), MediaFailure> {
+    fn push(&mut self, written: &mut u64, mut buffer: gst::Buffer, samples: u64) -> Result<(), MediaFailure> {
+        let data = buffer.map_readable().map_err(MediaFailure::internal)?;
+        let (values, _) = data.as_chunks::<SAMPLE_BYTES>();
+        self.peaks.push(values.iter().map(|value| f32::from_le_bytes(*value)));
+        drop(data);
         let at = |samples: u64| gst::ClockTime::from_nseconds(timeline::to_ns(samples, self.rate as u32));
         let times = buffer.make_mut();
         times.set_pts(at(*written));
@@ -233,7 +251,7 @@ impl Encoding {
         })
     }
 
-    fn silence(&self, written: &mut u64, samples: u64, frame: usize) -> Result<(), MediaFailure> {
+    fn silence(&mut self, written: &mut u64, samples: u64, frame: usize) -> Result<(), MediaFailure> {
         let mut left = samples;
         while left > 0 {
             let part = left.min(self.rate);
@@ -243,7 +261,7 @@ impl Encoding {
         Ok(())
     }
 
-    fn finish(mut self, plan: &AudioPlan) -> Result<TrackOutput, MediaFailure> {
+    fn finish(mut self, plan: &AudioPlan) -> Result<(TrackOutput, Peaks), MediaFailure> {
         self.source.end_of_stream().map_err(MediaFailure::internal)?;
         let deadline = Instant::now() + STALL;
         // What goes wrong while encoding is never the source's fault.
@@ -260,7 +278,9 @@ impl Encoding {
         let mut all = std::mem::take(&mut self.told);
         let rest = measured(units.muxing.names(), &segments[all.len()..])?;
         all.extend(rest);
-        Ok(track_of(units.muxing.names(), plan, all))
+        let track = track_of(units.muxing.names(), plan, all);
+        drop(units);
+        Ok((track, self.peaks))
     }
 
     /// The segments that are whole and were not told of, when it is time to tell.

@@ -171,6 +171,7 @@ export interface PlaybackAnswer {
   hls_native_url: string;
   storyboard_url: string | null;
   chapters_url: string | null;
+  waveform_url: string | null;
   duration_ms: number | null;
   /** More of it is being made: the playlists get longer. */
   growing: boolean;

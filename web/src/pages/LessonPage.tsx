@@ -83,7 +83,7 @@ export function LessonPage() {
               storedMs={mark?.position_ms ?? 0}
               completed={mark?.completed ?? false}
               growing={asset.data?.playable_ms !== undefined}
-              audioOnly={renditions.length > 0 && renditions.every((rendition) => rendition.kind === 'audio')}
+              audioOnly={renditions.length > 0 ? renditions.every((rendition) => rendition.kind === 'audio') : null}
             />
           )}
           {lesson.data.type === 'video' && (durationMs > 0 || mark?.completed) && (

@@ -34,7 +34,8 @@ interface LessonPlayerProps {
   durationMs: number;
   storedMs: number;
   completed: boolean;
-  audioOnly: boolean;
+  /** Sound without picture; null while the page does not know. */
+  audioOnly: boolean | null;
   /** More of it is being made: there are no stills yet. */
   growing: boolean;
 }

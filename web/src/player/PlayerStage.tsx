@@ -18,6 +18,7 @@ import { TroubleBanner } from './TroubleBanner';
 import { usePlayback } from './usePlayback';
 import { useProgressReports } from './useProgressReports';
 import { useShortcuts } from './useShortcuts';
+import { WaveformLine } from './WaveformLine';
 
 interface PlayerStageProps {
   answer: PlaybackAnswer;
@@ -25,7 +26,7 @@ interface PlayerStageProps {
   autoplay: boolean;
   lessonId: string;
   courseId: string;
-  audioOnly: boolean;
+  audioOnly: boolean | null;
   completed: boolean;
   chapters: Chapter[];
   sheet: ChapterSheet | null;
@@ -45,7 +46,8 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
   useProgressReports({ video, lessonId, leastMs: answer.growing ? (answer.duration_ms ?? Infinity) : 0, completed, onProgress });
   const [nowMs, setNowMs] = useState(startMs);
   const { levels, level, chosen, choose, texts, text, chooseText, sounds, heard, chooseSound, growth, sound, trouble, retryNow } = usePlayback({ video, answer, startMs, autoplay, onStopped });
-  const onlySound = audioOnly || sound;
+  // What is known of the lecture counts: a native player on a bad network may begin with its sound alone.
+  const onlySound = audioOnly ?? sound;
 
   useEffect(() => {
     const element = video.current;
@@ -115,6 +117,7 @@ export function PlayerStage({ answer, startMs, autoplay, lessonId, courseId, aud
         )}
         {!onlySound && <media-loading-indicator slot="centered-chrome" noautohide="" />}
         <media-control-bar class="stage-range">
+          {answer.waveform_url && <WaveformLine url={answer.waveform_url} durationMs={answer.duration_ms ?? 0} />}
           <media-time-range ref={seek} data-testid="seek" />
         </media-control-bar>
         <media-control-bar class="stage-buttons">

@@ -12,6 +12,7 @@ const answer: PlaybackAnswer = {
   hls_native_url: '/playback/t0/main.m3u8',
   storyboard_url: null,
   chapters_url: null,
+  waveform_url: null,
   heartbeat_url: '/api/v1/playback/ses_1/heartbeat',
   duration_ms: null,
   growing: false,
