@@ -17,3 +17,4 @@ mod sources;
 mod spans;
 mod store;
 mod sync;
+mod trims;
