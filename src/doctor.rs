@@ -109,7 +109,7 @@ async fn media(config: &Config) -> Finding {
             )
         })?;
         let launch = crate::encode::launch(config, folder.path()).map_err(|error| error.to_string())?;
-        let request = lectern_transcoder::child::Request::Probe { source: sample };
+        let request = lectern_transcoder::child::Request::Probe { source: sample, trim: None };
         lectern_transcoder::child::run(
             &launch,
             &request,

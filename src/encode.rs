@@ -23,6 +23,7 @@ use lectern_domain::{
     media::{RenditionKind, TranscodeOutput},
     plan::{TranscodePlan, plan},
     source::{SourceInfo, VideoTrack},
+    trim::Trim,
 };
 use lectern_packager::{
     build::{Build, Playlists},
@@ -57,6 +58,12 @@ pub(crate) struct Arguments {
     /// How loud the sound shall be, LUFS, e.g. -16 (default: the configured loudness)
     #[arg(long, value_name = "LUFS", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-40..=-5))]
     loudness: Option<i32>,
+    /// Where the lesson begins, milliseconds of the source (default: with it)
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    trim_in: Option<u64>,
+    /// Where the lesson ends, milliseconds of the source (default: with it)
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    trim_out: Option<u64>,
     /// Encode frames that repeat the one before, too
     #[arg(long)]
     keep_all_frames: bool,
@@ -100,6 +107,8 @@ impl Cost {
 
 /// Makes the package, or leaves the folder as it was.
 pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let trim = Trim::new(arguments.trim_in, arguments.trim_out)
+        .map_err(|error| anyhow::anyhow!(error.named("--trim-in", "--trim-out")))?;
     let source = arguments.file.canonicalize().with_context(|| arguments.file.display().to_string())?;
     let was_there = arguments.out.exists();
     std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
@@ -110,7 +119,7 @@ pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result
             out.display()
         );
     }
-    let made = encode(config, &arguments, source, &out).await;
+    let made = encode(config, &arguments, trim, source, &out).await;
     if made.is_err() {
         clear(&out, !was_there);
     }
@@ -133,6 +142,7 @@ fn clear(folder: &Path, altogether: bool) {
 async fn encode(
     config: &Config,
     arguments: &Arguments,
+    trim: Option<Trim>,
     source: PathBuf,
     out: &Path,
 ) -> anyhow::Result<ExitCode> {
@@ -161,7 +171,7 @@ async fn encode(
     bar.set_message("examining");
     let cancel = CancellationToken::new();
     let probe = Launch { limits: launch.limits.clone().for_probe(), ..launch.clone() };
-    let done = child::run(&probe, &Request::Probe { source: source.clone() }, |_| {}, &cancel)
+    let done = child::run(&probe, &Request::Probe { source: source.clone(), trim }, |_| {}, &cancel)
         .await
         .map_err(|error| sentence(&error))?;
     cost.add(done.usage);

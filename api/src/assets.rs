@@ -12,15 +12,21 @@ use lectern_domain::{
     failure::FailureCode,
     ids::{AssetId, LessonId, PackageId},
     media::Rendition,
+    trim::Trim,
 };
 use lectern_platform::http::{Caller, Problem};
 use lectern_store::{
     assets::{self, Asset},
-    lessons, pipeline,
+    lessons,
+    pipeline::{self, Trimmed},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{ApiState, asset_events, extract::PathId, lessons::may_see};
+use crate::{
+    ApiState, asset_events,
+    extract::{Body, PathId},
+    lessons::may_see,
+};
 
 #[derive(Debug, Serialize)]
 struct FailureView {
@@ -44,6 +50,9 @@ pub(crate) struct AssetView {
     /// While the rest is being made: how much can be played.
     #[serde(skip_serializing_if = "Option::is_none")]
     playable_ms: Option<u64>,
+    /// Which part of the source is the lesson.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trim: Option<Trim>,
     /// Why it is this ladder, for whoever teaches.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     why: Vec<String>,
@@ -68,6 +77,7 @@ impl AssetView {
             source_bytes: Some(asset.source_bytes).filter(|_| staff),
             renditions: asset.renditions,
             playable_ms: asset.playable_ms.filter(|_| asset.state == AssetState::Playable),
+            trim: asset.trim.filter(|_| staff),
             why: asset
                 .plan
                 .and_then(|plan| plan.video)
@@ -169,6 +179,41 @@ pub(crate) async fn retry(
     state.news.changed(id);
     tracing::info!(asset = %id, user = %caller.user, "asset tried again");
     Ok((StatusCode::ACCEPTED, Json(visible(&state, caller, id).await?)))
+}
+
+/// The points as sent; without one of them the lesson begins, or ends, with the source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Points {
+    in_ms: Option<u64>,
+    out_ms: Option<u64>,
+}
+
+pub(crate) async fn trim(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AssetId>,
+    Body(points): Body<Points>,
+) -> Result<Json<AssetView>, Problem> {
+    owned(&state, caller, id).await?;
+    let trim = Trim::new(points.in_ms, points.out_ms)
+        .map_err(|error| Problem::invalid(error.named("in_ms", "out_ms")))?;
+    let mut tx = state.db.begin().await?;
+    match pipeline::trim_asset(&mut tx, id, trim, state.clock.now()).await? {
+        Trimmed::Yes => tx.commit().await?,
+        Trimmed::NoAsset => return Err(Problem::not_found("asset")),
+        Trimmed::TooLate => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "trim_too_late",
+                "in and out points can be set until the upload is finished, or when the asset has failed and can be tried again; \
+                 otherwise upload the file again with other points",
+            ));
+        }
+    }
+    state.news.changed(id);
+    tracing::info!(asset = %id, user = %caller.user, ?trim, "points set");
+    visible(&state, caller, id).await.map(Json)
 }
 
 pub(crate) async fn delete(

@@ -48,6 +48,7 @@ pub(crate) fn table() -> Vec<Route> {
         GET    "/api/v1/assets/{asset_id}" => assets::get;
         GET    "/api/v1/assets/{asset_id}/events" => assets::events;
         POST   "/api/v1/assets/{asset_id}/retry" => assets::retry;
+        PUT    "/api/v1/assets/{asset_id}/trim" => assets::trim;
         DELETE "/api/v1/assets/{asset_id}" => assets::delete;
         GET    "/api/v1/assets/{asset_id}/captions" => captions::list;
         GET    "/api/v1/assets/{asset_id}/captions/{language}" => captions::get;

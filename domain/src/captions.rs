@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 pub use read::read;
+pub(crate) use source::shown_until;
 pub use source::{MOST_TEXTS, SourceText, SourceTexts, TEXTS, from_source, source_tag};
 
 /// Bytes that an uploaded file may have.

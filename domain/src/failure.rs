@@ -20,6 +20,8 @@ pub enum FailureCode {
     SourceDimensions,
     /// Longer than the configured limit.
     SourceTooLong,
+    /// The in point leaves nothing, or too little, of the source.
+    TrimOutsideSource,
     /// Decoding broke down in the middle.
     SourceCorrupt,
     /// High dynamic range, which would come out washed out.
@@ -45,7 +47,7 @@ pub enum Fault {
 }
 
 impl FailureCode {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::SourceEmpty,
         Self::SourceNotMedia,
         Self::SourceTruncated,
@@ -53,6 +55,7 @@ impl FailureCode {
         Self::SourceNoTracks,
         Self::SourceDimensions,
         Self::SourceTooLong,
+        Self::TrimOutsideSource,
         Self::SourceCorrupt,
         Self::SourceHdrUnsupported,
         Self::SourceTimeLimit,
@@ -81,7 +84,15 @@ impl FailureCode {
 
     /// Whether the same source may succeed another time; it is kept for that.
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::Internal | Self::Cancelled | Self::SourceTimeLimit | Self::SourceMemoryLimit)
+        matches!(
+            self,
+            Self::Internal
+                | Self::Cancelled
+                | Self::SourceTimeLimit
+                | Self::SourceMemoryLimit
+                // With other points.
+                | Self::TrimOutsideSource
+        )
     }
 
     /// Reads the code.
@@ -117,6 +128,11 @@ impl FailureCode {
             Self::SourceTooLong => (
                 "source_too_long",
                 "The recording is longer than this site accepts. Split it into parts and upload them as separate lessons.",
+            ),
+            Self::TrimOutsideSource => (
+                "trim_outside_source",
+                "The lesson would begin less than a second before the recording ends, or after that. Your file is kept: set an \
+                 earlier in point and try again.",
             ),
             Self::SourceCorrupt => (
                 "source_corrupt",

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod source;
 pub mod stills;
 pub mod storage_key;
+pub mod trim;
 pub mod waveform;
 
 /// A point in time, UTC. Stored with microsecond precision on both database engines.

@@ -308,6 +308,7 @@ mod tests {
             }),
             audio: Vec::new(),
             texts: Vec::new(),
+            trim: None,
         }
     }
 

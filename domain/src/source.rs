@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::trim::Trim;
+
 /// Everything known about a source after probing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceInfo {
@@ -9,8 +11,8 @@ pub struct SourceInfo {
     pub container: String,
     /// Duration as the container declares it, in nanoseconds; absent when it declares none.
     pub duration_ns: Option<u64>,
-    /// Where the earliest track begins on the container's own timeline, nanoseconds. The asset's timeline begins
-    /// there; `duration_ns` is counted from there.
+    /// Where the asset's timeline begins on the container's own, nanoseconds: with the earliest track, or at the in point.
+    /// `duration_ns` is counted from there.
     #[serde(default)]
     pub start_ns: u64,
     /// Whether a seek lands on the sync sample at or before the asked time. When false every span reads the source
@@ -23,6 +25,10 @@ pub struct SourceInfo {
     /// Text tracks in the container's order.
     #[serde(default)]
     pub texts: Vec<TextTrack>,
+    /// The part of it that is the lesson; absent: all of it. `start_ns` and `duration_ns` are those of the part. Left out where there
+    /// is none, so that a process of the version before reads what it wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trim: Option<Trim>,
 }
 
 /// One video track of a source.

@@ -5,6 +5,7 @@ use lectern_domain::{
     course::{LessonType, PublishedStatus},
     ids::{AssetId, LessonId, UploadId, UserId},
     keys::secret_context,
+    trim::Trim,
 };
 use lectern_platform::{
     clock::{new_id, random_bytes},
@@ -25,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) length_bytes: u64,
     pub(crate) lesson: LessonId,
     pub(crate) filename: String,
+    /// Which part of the file is the lesson.
+    pub(crate) trim: Option<Trim>,
     /// `Upload-Metadata` as sent by tus clients.
     pub(crate) metadata: String,
 }
@@ -138,6 +141,7 @@ pub(crate) async fn announce(
         filename: wanted.filename,
         source_bytes: wanted.length_bytes,
         wrapped_secret,
+        trim: wanted.trim,
     };
     pipeline::create_asset(&mut tx, new, now).await?;
     let new = NewUpload {

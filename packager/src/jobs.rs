@@ -139,6 +139,9 @@ impl PackagerJobs {
             .map_err(unavailable)?
             .ok_or_else(|| internal("no package row"))?;
         let plan = found.plan.clone().ok_or_else(|| internal("the asset has no plan"))?;
+        if !found.planned_as_asked() {
+            return Err(internal("the plan is of another part of the source than was asked for"));
+        }
         Ok(Making { asset: found, plan, package: target })
     }
 

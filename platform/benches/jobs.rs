@@ -149,6 +149,7 @@ async fn assets_of_somebody(db: &Db) -> Vec<AssetId> {
             filename: "lecture.mp4".into(),
             source_bytes: 1,
             wrapped_secret: Vec::new(),
+            trim: None,
         };
         pipeline::create_asset(&mut tx, new, now).await.unwrap();
         made.push(id);

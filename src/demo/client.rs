@@ -111,15 +111,23 @@ impl Client {
         file: &Path,
         progress: impl Fn(u64),
     ) -> anyhow::Result<String> {
+        self.upload_with(lesson, file, &[], progress).await
+    }
+
+    /// The same with more metadata.
+    pub(crate) async fn upload_with(
+        &self,
+        lesson: &str,
+        file: &Path,
+        more: &[(&str, &str)],
+        progress: impl Fn(u64),
+    ) -> anyhow::Result<String> {
         let length = tokio::fs::metadata(file).await?.len();
         let name =
             file.file_name().and_then(|name| name.to_str()).context("the file has no readable name")?;
-        let metadata = format!(
-            "filename {},filetype {},lesson_id {}",
-            STANDARD.encode(name),
-            STANDARD.encode("video/mp4"),
-            STANDARD.encode(lesson)
-        );
+        let pairs = [("filename", name), ("filetype", "video/mp4"), ("lesson_id", lesson)];
+        let pairs = pairs.iter().chain(more).map(|(key, value)| format!("{key} {}", STANDARD.encode(value)));
+        let metadata = pairs.collect::<Vec<_>>().join(",");
         let created = self
             .tus(Method::POST, "/uploads")
             .header("Upload-Length", length)

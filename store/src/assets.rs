@@ -9,6 +9,7 @@ use lectern_domain::{
     media::Rendition,
     plan::TranscodePlan,
     source::SourceInfo,
+    trim::Trim,
 };
 
 use crate::{
@@ -23,7 +24,7 @@ macro_rules! asset_view {
     ($rest:literal) => {
         concat!(
             "SELECT assets.id, assets.owner_id, assets.lesson_id, assets.state, assets.progress, assets.generation, \
-             assets.filename, assets.source_bytes, assets.source_info, assets.plan, assets.duration_ms, \
+             assets.filename, assets.source_bytes, assets.trim_in_ms, assets.trim_out_ms, assets.source_info, assets.plan, assets.duration_ms, \
              assets.failure_code, assets.failure_message, assets.package_id, assets.wrapped_secret, \
              assets.created_at, assets.updated_at, packages.renditions, packages.published_at, packages.grown, lessons.release_at FROM assets \
              LEFT JOIN packages ON packages.id = assets.package_id \
@@ -36,7 +37,8 @@ macro_rules! asset_view {
 statements! {
     INSERT = both(
         "INSERT INTO assets (id, owner_id, lesson_id, state, progress, generation, filename, source_bytes, \
-         wrapped_secret, created_at, updated_at) VALUES ($1, $2, $3, 'awaiting_upload', 0.0, 0, $4, $5, $6, $7, $7)"
+         wrapped_secret, created_at, updated_at, trim_in_ms, trim_out_ms) \
+         VALUES ($1, $2, $3, 'awaiting_upload', 0.0, 0, $4, $5, $6, $7, $7, $8, $9)"
     );
     FIND = both(asset_view!("WHERE assets.id = $1"));
     // PostgreSQL: read and held at once. SQLite has one writer.
@@ -53,6 +55,7 @@ statements! {
         "UPDATE assets SET state = $2, updated_at = $3 \
          WHERE id = $1 AND state = ANY (ARRAY(SELECT jsonb_array_elements_text($4)))",
     );
+    SET_TRIM = both("UPDATE assets SET trim_in_ms = $2, trim_out_ms = $3 WHERE id = $1");
     SET_FAILURE = both("UPDATE assets SET failure_code = $2, failure_message = $3 WHERE id = $1");
     LOCK = both("UPDATE assets SET updated_at = $2 WHERE id = $1");
 }
@@ -76,6 +79,8 @@ pub struct Asset {
     pub filename: String,
     /// Size of the source.
     pub source_bytes: u64,
+    /// Which part of the source is the lesson; all of it if absent.
+    pub trim: Option<Trim>,
     /// What probing found.
     pub source_info: Option<SourceInfo>,
     /// What is being made of it.
@@ -120,6 +125,7 @@ impl FromRow for Asset {
             generation: row.get("generation")?,
             filename: row.get("filename")?,
             source_bytes: row.get("source_bytes")?,
+            trim: trim_of(row)?,
             source_info: row.maybe_json("source_info")?,
             plan: row.maybe_json("plan")?,
             duration_ms: row.maybe("duration_ms")?,
@@ -132,6 +138,14 @@ impl FromRow for Asset {
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
         })
+    }
+}
+
+impl Asset {
+    /// Whether what was planned is the part that was asked for. A process of a version that knows no points plans all of a source; what it
+    /// planned must not be made.
+    pub fn planned_as_asked(&self) -> bool {
+        self.source_info.as_ref().and_then(|info| info.trim) == self.trim
     }
 }
 
@@ -150,10 +164,27 @@ pub struct NewAsset {
     pub source_bytes: u64,
     /// A fresh asset secret, wrapped by the vault.
     pub wrapped_secret: Vec<u8>,
+    /// Which part of the source is the lesson.
+    pub trim: Option<Trim>,
+}
+
+fn trim_of(row: &Row) -> Result<Option<Trim>, Error> {
+    let (in_ms, out_ms): (Option<u64>, _) = (row.maybe("trim_in_ms")?, row.maybe("trim_out_ms")?);
+    Ok(in_ms.map(|in_ms| Trim { in_ms, out_ms }))
 }
 
 pub(crate) async fn insert(tx: &mut Tx, new: NewAsset, now: Timestamp) -> Result<(), Error> {
-    let args = args![new.id, new.owner, new.lesson, new.filename, new.source_bytes, new.wrapped_secret, now];
+    let args = args![
+        new.id,
+        new.owner,
+        new.lesson,
+        new.filename,
+        new.source_bytes,
+        new.wrapped_secret,
+        now,
+        new.trim.map(|trim| trim.in_ms),
+        new.trim.and_then(|trim| trim.out_ms)
+    ];
     tx.execute(INSERT, args).await?;
     Ok(())
 }
@@ -188,5 +219,11 @@ pub(crate) async fn set_failure(tx: &mut Tx, id: AssetId, failure: Option<&Failu
     let code = failure.map(|failure| failure.code.as_str());
     let message = failure.map(|failure| failure.message.as_str());
     tx.execute(SET_FAILURE, args![id, code, message]).await?;
+    Ok(())
+}
+
+pub(crate) async fn set_trim(tx: &mut Tx, id: AssetId, trim: Option<Trim>) -> Result<(), Error> {
+    let points = args![id, trim.map(|trim| trim.in_ms), trim.and_then(|trim| trim.out_ms)];
+    tx.execute(SET_TRIM, points).await?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use lectern_domain::{
     media::{Rendition, TranscodeOutput},
     plan::TranscodePlan,
     source::SourceInfo,
+    trim::Trim,
 };
 
 use crate::{
@@ -235,6 +236,40 @@ pub async fn retry_asset(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<
     jobs::supersede_of_asset(tx, asset, now).await?;
     queue_probe(tx, &found, found.generation + 1, now).await?;
     Ok(true)
+}
+
+/// What became of a wish for other points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trimmed {
+    /// They hold from now on.
+    Yes,
+    /// There is no such asset.
+    NoAsset,
+    /// Its source has been examined with other points, and what was planned is being made or done.
+    TooLate,
+}
+
+/// Sets the points of an asset whose source has not been examined yet, or that failed and can be tried again.
+pub async fn trim_asset(
+    tx: &mut Tx,
+    asset: AssetId,
+    trim: Option<Trim>,
+    now: Timestamp,
+) -> Result<Trimmed, Error> {
+    // A probe job that is queued or begins meanwhile would have read the points of before.
+    assets::lock(tx, asset, now).await?;
+    let Some(found) = assets::find_in(tx, asset).await? else { return Ok(Trimmed::NoAsset) };
+    let open = match found.state {
+        AssetState::Deleted => return Ok(Trimmed::NoAsset),
+        AssetState::AwaitingUpload | AssetState::Uploading => true,
+        AssetState::Failed => found.failure.as_ref().is_some_and(|failure| failure.code.retryable()),
+        _ => false,
+    };
+    if !open {
+        return Ok(if found.trim == trim { Trimmed::Yes } else { Trimmed::TooLate });
+    }
+    assets::set_trim(tx, asset, trim).await?;
+    Ok(Trimmed::Yes)
 }
 
 /// Writes a job's progress (from 0 to 1) through to its asset.

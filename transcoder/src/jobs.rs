@@ -91,6 +91,12 @@ impl Handler for TranscoderJobs {
             .await
             .map_err(unavailable)?
             .ok_or_else(|| fail(FailureCode::Internal, "no such asset"))?;
+        if !matches!(job.payload, JobPayload::Probe { .. }) && !asset.planned_as_asked() {
+            return Err(fail(
+                FailureCode::Internal,
+                "the plan is of another part of the source than was asked for",
+            ));
+        }
         match job.payload {
             JobPayload::Probe { .. } => self.probe(&asset, job, context).await,
             JobPayload::TranscodeSpan { span, .. } => {
@@ -165,7 +171,7 @@ impl TranscoderJobs {
     async fn probe(&self, asset: &Asset, job: &Job, context: &JobContext) -> Result<Completion, JobFailure> {
         let launch = Launch { limits: self.launch.limits.clone().for_probe(), ..self.launch.clone() };
         let work = self.work_folder(job).await?;
-        let request = |source| Request::Probe { source };
+        let request = |source| Request::Probe { source, trim: asset.trim };
         let (made, _) = mpsc::unbounded_channel();
         let done = self.run_child(asset.id, &launch, work.path(), request, context, made).await?;
         let Reply::Probed { info } = done.reply else {
@@ -175,6 +181,7 @@ impl TranscoderJobs {
         tracing::info!(
             asset = %asset.id,
             container = info.container,
+            trim = ?info.trim,
             duration_ms = plan.duration_ns / 1_000_000,
             rungs = plan.video.as_ref().map_or(0, |video| video.rungs.len()),
             spans = plan.video.as_ref().map_or(0, |video| video.spans.len()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lectern_domain::{account::Role, failure::FailureCode};
 use lectern_store::testing::on_both_engines;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::{Person, Server};
@@ -170,6 +170,71 @@ async fn learners_see_the_asset_of_a_lesson_without_what_is_the_instructors() {
         server.delete(&path, &owner).await.expect(204);
         server.delete(&path, &owner).await.expect(204);
         assert_eq!(server.get(&path, Some(&owner)).await.body["state"], "deleted");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn points_can_be_set_until_the_source_is_examined_and_after_it_failed() {
+    on_both_engines(|db| async move {
+        let server = Server::start(db).await;
+        let owner = server.person(Role::Instructor).await;
+        let learner = server.person(Role::Student).await;
+        let course = server.course(&owner, true).await;
+        let lesson = server.lesson(&owner, course, true).await;
+        let asset = server.asset(&owner, lesson).await;
+        let path = format!("/api/v1/assets/{asset}");
+        let set = async |points: Value| {
+            server.send(Method::PUT, &format!("{path}/trim"), Some(&owner.token), Some(points)).await
+        };
+
+        assert_eq!(server.get(&path, Some(&owner)).await.body.get("trim"), None);
+        let both = json!({ "in_ms": 240_000, "out_ms": 3_840_000 });
+        assert_eq!(set(both.clone()).await.expect(200).body["trim"], both);
+        assert_eq!(server.get(&path, Some(&owner)).await.body["trim"], both);
+        assert_eq!(server.get(&path, Some(&learner)).await.expect(200).body.get("trim"), None);
+        for (points, says) in [
+            (json!({ "in_ms": -1 }), "in_ms"),
+            (json!({ "in_ms": 1.5 }), "in_ms"),
+            (json!({ "out_ms": "4:00" }), "out_ms"),
+            (
+                json!({ "in_ms": 5_000, "out_ms": 4_000 }),
+                "out_ms: expected at least 1000 ms after the in point",
+            ),
+            (json!({ "in_ms": 5_000, "out_ms": 5_999 }), "which is at 5000 ms, got 5999"),
+            (
+                json!({ "in_ms": 604_800_001 }),
+                "in_ms: expected whole milliseconds of the source from 0 to 604800000",
+            ),
+            (json!({ "from_ms": 5 }), "from_ms"),
+        ] {
+            let answer = set(points.clone()).await.expect_code(400, "invalid_request");
+            let detail = answer.body["detail"].as_str().unwrap();
+            assert!(detail.contains(says), "{points}: {detail}");
+        }
+        assert_eq!(
+            server.get(&path, Some(&owner)).await.body["trim"],
+            both,
+            "what is refused changes nothing"
+        );
+        assert_eq!(set(json!({})).await.expect(200).body.get("trim"), None);
+
+        set(json!({ "in_ms": 7 })).await.expect(200);
+        server.upload_finished(asset).await;
+        set(json!({ "in_ms": 8 })).await.expect_code(409, "trim_too_late");
+        let same = set(json!({ "in_ms": 7 })).await.expect(200);
+        assert_eq!(same.body["trim"], json!({ "in_ms": 7, "out_ms": null }), "said again");
+
+        // The in point was after the end: another one, another try.
+        server.fail(asset, FailureCode::TrimOutsideSource).await;
+        set(json!({ "in_ms": 8 })).await.expect(200);
+        server.send(Method::POST, &format!("{path}/retry"), Some(&owner.token), None).await.expect(202);
+        set(json!({ "in_ms": 9 })).await.expect_code(409, "trim_too_late");
+        server.fail(asset, FailureCode::SourceNotMedia).await;
+        set(json!({ "in_ms": 9 })).await.expect_code(409, "trim_too_late");
+        assert_eq!(server.get(&path, Some(&owner)).await.body["trim"]["in_ms"], 8);
+        server.delete(&path, &owner).await.expect(204);
+        set(json!({ "in_ms": 9 })).await.expect(404);
     })
     .await;
 }

@@ -30,6 +30,7 @@ enum Body {
     Drain,
     Captions,
     Chapters,
+    Points,
 }
 
 struct Row {
@@ -99,6 +100,7 @@ const TABLE: &[Row] = &[
         [401, 403, 403, 403, 202, 202],
         [401, 404, 404, 404, 202, 202],
     ),
+    row("PUT", "/api/v1/assets/{asset_id}/trim", Body::Points, [401, 403, 403, 403, 200, 200], HIDDEN_200),
     row("DELETE", "/api/v1/assets/{asset_id}", Body::None, [401, 403, 403, 403, 204, 204], HIDDEN_204),
     row("GET", "/api/v1/assets/{asset_id}/captions", Body::None, [401, 200, 200, 200, 200, 200], HIDDEN_200),
     // Those of the world are in German.
@@ -215,6 +217,7 @@ async fn body(server: &Server, kind: Body, unique: usize) -> Option<Value> {
         Body::Title => json!({ "title": "Another title" }),
         Body::Progress => json!({ "position_ms": 1_000 }),
         Body::Drain => json!({ "drain": true }),
+        Body::Points => json!({ "in_ms": 240_000, "out_ms": null }),
         Body::Chapters => json!({ "items": [{ "start_ms": 0, "title": "First" }] }),
     })
 }

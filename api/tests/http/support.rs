@@ -230,6 +230,7 @@ impl Server {
             filename: "lecture.mp4".into(),
             source_bytes: 1_000,
             wrapped_secret: vec![7; 60],
+            trim: None,
         };
         let mut tx = self.db.begin().await.unwrap();
         pipeline::create_asset(&mut tx, new, self.clock.now()).await.unwrap();

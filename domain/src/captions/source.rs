@@ -37,12 +37,9 @@ pub struct SourceText {
 pub fn from_source(mut texts: Vec<SourceText>) -> Vec<Cue> {
     texts.sort_by_key(|text| text.start_ms);
     let mut bytes = 0;
-    let starts: Vec<u64> = texts.iter().map(|text| text.start_ms).collect();
+    let untils = shown_until(&texts);
     let mut cues = Vec::new();
-    for (at, text) in texts.into_iter().enumerate() {
-        let next = starts[at..].iter().copied().find(|start| *start > text.start_ms);
-        let until = next.unwrap_or(u64::MAX).min(text.start_ms + SHOWN_MS);
-        let end_ms = text.end_ms.filter(|end| *end > text.start_ms).unwrap_or(until);
+    for (text, end_ms) in texts.into_iter().zip(untils) {
         let shown = markup::cue_text(text.text.lines());
         bytes += shown.len();
         if bytes > MAX_FILE_BYTES || cues.len() == MAX_CUES {
@@ -53,6 +50,17 @@ pub fn from_source(mut texts: Vec<SourceText>) -> Vec<Cue> {
         }
     }
     cues
+}
+
+/// When each of some texts goes, milliseconds; they are in the order in which they appear.
+pub(crate) fn shown_until(texts: &[SourceText]) -> Vec<u64> {
+    let starts: Vec<u64> = texts.iter().map(|text| text.start_ms).collect();
+    let until = |(at, text): (usize, &SourceText)| {
+        let next = starts[at..].iter().copied().find(|start| *start > text.start_ms);
+        let until = next.unwrap_or(u64::MAX).min(text.start_ms.saturating_add(SHOWN_MS));
+        text.end_ms.filter(|end| *end > text.start_ms).unwrap_or(until)
+    };
+    texts.iter().enumerate().map(until).collect()
 }
 
 /// The tag that captions of a source are kept under: its language, `und` if it has none, and a number where another track has

@@ -5,6 +5,7 @@ use lectern_domain::{
     account::Role,
     ids::{AssetId, UploadId},
     storage_key,
+    trim::{IN_POINT, OUT_POINT, Trim},
 };
 use lectern_platform::{
     clock::new_id,
@@ -92,7 +93,16 @@ fn wanted(creation: &Creation) -> Result<Wanted, Problem> {
     let length_bytes = size
         .filter(|size| (1..=i64::MAX.cast_unsigned()).contains(size))
         .ok_or_else(|| Problem::invalid("size: expected the size of the file in bytes, at least 1"))?;
-    Ok(Wanted { length_bytes, lesson, filename: shown_name(&creation.filename), metadata: String::new() })
+    let points = [IN_POINT, OUT_POINT].map(|name| match creation.metadata.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        // Whatever else it is, only a whole number reads.
+        Some(other) => Some(other.to_string()),
+    });
+    let trim = Trim::parse(points[0].as_deref(), points[1].as_deref())
+        .map_err(|error| Problem::invalid(format!("metadata.{}", error.named(IN_POINT, OUT_POINT))))?;
+    let filename = shown_name(&creation.filename);
+    Ok(Wanted { length_bytes, lesson, filename, trim, metadata: String::new() })
 }
 
 #[cfg(test)]
@@ -117,6 +127,15 @@ mod tests {
             Ok((7, "untitled".into()))
         );
         for (fields, metadata, says) in [
+            (r#""size": 5,"#, r#""trim_in_ms": -1, "#, "metadata.trim_in_ms: expected whole milliseconds"),
+            (
+                r#""size": 5,"#,
+                r#""trim_out_ms": "4:00", "#,
+                "metadata.trim_out_ms: expected whole milliseconds",
+            ),
+            (r#""size": 5,"#, r#""trim_in_ms": 1.5, "#, "metadata.trim_in_ms"),
+            (r#""size": 5,"#, r#""trim_in_ms": [], "#, "metadata.trim_in_ms"),
+            (r#""size": 5,"#, r#""trim_in_ms": 5000, "trim_out_ms": "5999", "#, "at least 1000 ms after"),
             ("", "", "size"),
             (r#""size": 0,"#, "", "size"),
             (r#""size": -1,"#, "", "invalid value"),

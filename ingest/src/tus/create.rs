@@ -5,7 +5,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use lectern_domain::{account::Role, ids::UserId, storage_key};
+use lectern_domain::{
+    account::Role,
+    ids::UserId,
+    storage_key,
+    trim::{IN_POINT, OUT_POINT, Trim},
+};
 use lectern_platform::{
     http::{Caller, Problem},
     objects::Multipart,
@@ -130,8 +135,12 @@ fn read(state: &IngestState, headers: &HeaderMap) -> Result<Wanted, Problem> {
         .parse()
         .map_err(|error| Problem::invalid(format!("Upload-Metadata: lesson_id: {error}")))?;
     let filename = metadata.filename().map_err(Problem::invalid)?;
+    let point = |name| metadata.text(name).map_err(Problem::invalid);
+    let trim = Trim::parse(point(IN_POINT)?, point(OUT_POINT)?).map_err(|error| {
+        Problem::invalid(format!("Upload-Metadata: {}", error.named(IN_POINT, OUT_POINT)))
+    })?;
     let metadata = String::from_utf8_lossy(line).into_owned();
-    Ok(Wanted { length_bytes, lesson, filename, metadata })
+    Ok(Wanted { length_bytes, lesson, filename, trim, metadata })
 }
 
 /// Whether the request brings first bytes. A body of another type is refused rather than thrown away in silence.

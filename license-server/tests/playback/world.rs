@@ -245,6 +245,7 @@ impl World {
             filename: "lecture.mp4".into(),
             source_bytes: 1,
             wrapped_secret: wrapped,
+            trim: None,
         };
         pipeline::create_asset(&mut tx, new, now).await.unwrap();
         tx.commit().await.unwrap();
@@ -293,6 +294,7 @@ impl World {
                         video: None,
                         audio: vec![audio],
                         texts: Vec::new(),
+                        trim: None,
                     };
                     let plan = plan(&source, &PlanSettings::default()).unwrap();
                     Completion::Probed { source: Box::new(source), plan: Box::new(plan) }

@@ -35,6 +35,7 @@ fn planned() -> TranscodePlan {
             language: None,
         }],
         texts: Vec::new(),
+        trim: None,
     };
     let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
     plan(&source, &settings).expect("a source that can be planned")

@@ -80,6 +80,7 @@ impl Media {
                 language: None,
             }],
             texts: Vec::new(),
+            trim: None,
         };
         // Spans of a source in which nobody can seek are equal, and four times as long as wished.
         let settings = PlanSettings { segment_ms: 2_000, span_ms: 1_000, ..PlanSettings::default() };
@@ -130,6 +131,7 @@ impl Server {
             filename: "film.mp4".into(),
             source_bytes: 1_000,
             wrapped_secret: vault.wrap(&secret_context(asset), &secret).await.expect("wrapped"),
+            trim: None,
         };
         let mut tx = db.begin().await.expect("begun");
         pipeline::create_asset(&mut tx, new, now).await.expect("made");

@@ -90,6 +90,7 @@ pub(crate) async fn queue(db: &Db, now: Timestamp) -> JobId {
         filename: "lecture.mp4".into(),
         source_bytes: 1_000,
         wrapped_secret: Vec::new(),
+        trim: None,
     };
     let mut tx = db.begin().await.unwrap();
     pipeline::create_asset(&mut tx, new, now).await.unwrap();

@@ -31,6 +31,7 @@ async fn announce(db: &Db, lesson: LessonId, owner: lectern_domain::ids::UserId)
         filename: "lecture.mp4".into(),
         source_bytes: 1_000,
         wrapped_secret: vec![7; 60],
+        trim: None,
     };
     pipeline::create_asset(&mut tx, new, at(1)).await.unwrap();
     let new = NewUpload {

@@ -95,6 +95,7 @@ pub(crate) async fn announced(db: &Db, lesson: LessonId) -> AssetId {
         filename: "lecture.mp4".into(),
         source_bytes: 1_000,
         wrapped_secret: vec![7; 60],
+        trim: None,
     };
     let id = new.id;
     let mut tx = db.begin().await.unwrap();
@@ -249,5 +250,6 @@ fn source(spans: u64) -> SourceInfo {
             language: None,
         }],
         texts: Vec::new(),
+        trim: None,
     }
 }

@@ -15,6 +15,7 @@ use lectern_domain::{
     media::TranscodeOutput,
     plan::{AudioPlan, Span, VideoPlan},
     source::SourceInfo,
+    trim::Trim,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub enum Request {
     Probe {
         /// The source.
         source: PathBuf,
+        /// The part of it that is the lesson; absent: all of it.
+        #[serde(default)]
+        trim: Option<Trim>,
     },
     /// Make every rung of one span. Answered by [`Reply::Made`].
     Span {

@@ -50,7 +50,7 @@ fn serve() -> Result<(), String> {
     let (mut own, watched) = (Own::open().map_err(unreadable)?, Own::open().map_err(unreadable)?);
     graph::init().map_err(|error| error.to_string())?;
     let (source, folder) = match &order.request {
-        Request::Probe { source } | Request::Decode { source } => (source, None),
+        Request::Probe { source, .. } | Request::Decode { source } => (source, None),
         Request::Span { source, folder, .. } | Request::Audio { source, folder, .. } => {
             (source, Some(folder))
         }
@@ -101,7 +101,7 @@ fn work(
     made: &mut dyn FnMut(TrackOutput),
 ) -> Result<Reply, MediaFailure> {
     match request {
-        Request::Probe { .. } => graph::probe(file).map(|info| Reply::Probed { info }),
+        Request::Probe { trim, .. } => graph::probe(file, *trim).map(|info| Reply::Probed { info }),
         Request::Decode { .. } => graph::count(file, progress).map(|counted| Reply::Decoded {
             buffers: counted.buffers,
             duration_ms: counted.duration_ns / 1_000_000,

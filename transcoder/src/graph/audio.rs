@@ -2,7 +2,7 @@
 //! encoder carries state from frame to frame and a seam would be heard.
 //!
 //! Sound is placed by counting samples from the asset's zero. A late start and a gap become silence, sound before zero
-//! or twice is left out, so that the count and the clock never differ by more than [`TOLERANCE_MS`].
+//! or twice is left out, so that the count and the clock never differ by more than [`TOLERANCE_MS`]. At the out point it ends.
 //!
 //! The encoder delays the sound by one frame of 1024 samples. Leaving out its first access unit, which holds only that
 //! delay, puts every sample back in its place without an edit list (ISO/IEC 23000-19 7.5.13 wants none in `cmf2`).
@@ -28,12 +28,13 @@ use lectern_domain::{
 
 use super::{
     MediaFailure, OnProgress, Running, STALL,
-    decode::{Chain, Decoding, Kind, presented},
+    decode::{Chain, Decoding, Enter, Kind, presented},
     downmix::downmix,
     element,
     file::SourceFile,
     loudness, measure,
     mux::{self, AccessUnit, Muxing},
+    near::{open_near, samples_within},
     timeline,
 };
 
@@ -68,29 +69,35 @@ pub(crate) fn transcode_audio(
         None => (None, 0.0),
         Some(target) => {
             let heard = |ns| progress(MEASURED_SHARE * share(ns).min(1.0));
-            (Some(loudness::gain(&open(file, plan, None)?, plan, target, heard)?), MEASURED_SHARE)
+            let decoding = open(file, source, plan, None)?;
+            (Some(loudness::gain(&decoding, source, plan, target, heard)?), MEASURED_SHARE)
         }
     };
-    let decoding = open(file, plan, gain)?;
+    let decoding = open(file, source, plan, gain)?;
     let rate = u64::from(plan.sample_rate);
     let frame = SAMPLE_BYTES * plan.channels as usize;
     let tolerance = (rate * TOLERANCE_MS / 1_000) as i64;
     let limit_ns = source.duration_ns.map_or(MAX_GAP_NS, |duration| duration + SECOND_NS);
     let limit =
         i64::try_from(u128::from(limit_ns) * u128::from(rate) / u128::from(SECOND_NS)).unwrap_or(i64::MAX);
+    let end = out_point(source, plan);
 
     let mut encoding: Option<Encoding> = None;
     let mut written = 0u64;
     while let Some(sample) = decoding.next()? {
         let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { continue };
         let mut have = buffer.size() / frame;
+        let place = place_of(&sample, source, plan);
+        if place.is_some_and(|place| samples_within(place, have, None).is_empty()) {
+            continue;
+        }
         if encoding.is_none() {
             encoding = Some(Encoding::start(plan, caps, folder)?);
         }
         let Some(encoder) = encoding.as_mut() else { continue };
         let mut skip = 0;
-        if let Some(time) = presented(&sample, &source.container) {
-            let place = timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate);
+        if let Some(place) = place {
+            let place = place.min(end.unwrap_or(i64::MAX));
             let off = place - written as i64;
             let first = written == 0;
             if off < 0 && (first || -off > tolerance) {
@@ -100,7 +107,11 @@ pub(crate) fn transcode_audio(
                 encoder.silence(&mut written, off as u64, frame)?;
             }
         }
+        have = end.map_or(have, |end| samples_within(written as i64, have, Some(end)).len());
         if have == 0 {
+            if end.is_some_and(|end| written as i64 >= end) {
+                break;
+            }
             continue;
         }
         let part = buffer
@@ -131,8 +142,31 @@ pub(crate) fn transcode_audio(
     Ok(TranscodeOutput { tracks: vec![track] })
 }
 
-/// Begins to decode a track into what its encoder takes, `gain` times as loud.
-fn open(file: &SourceFile, plan: &AudioPlan, gain: Option<f64>) -> Result<Decoding, MediaFailure> {
+/// Where decoded sound belongs on the asset's timeline, samples.
+pub(super) fn place_of(sample: &gst::Sample, source: &SourceInfo, plan: &AudioPlan) -> Option<i64> {
+    let time = presented(sample, &source.container)?;
+    Some(timeline::to_ticks(time - source.start_ns as i64, plan.sample_rate))
+}
+
+/// Where the asset's timeline ends although the source may go on, samples.
+pub(super) fn out_point(source: &SourceInfo, plan: &AudioPlan) -> Option<i64> {
+    source.out_point_ns().map(|end| timeline::to_ticks(end as i64, plan.sample_rate))
+}
+
+/// Begins to decode a track from the asset's zero into what its encoder takes, `gain` times as loud.
+fn open(
+    file: &SourceFile,
+    source: &SourceInfo,
+    plan: &AudioPlan,
+    gain: Option<f64>,
+) -> Result<Decoding, MediaFailure> {
+    let decoding =
+        open_near(source, |enter| Decoding::open(file, Kind::Audio, plan.track, &chain(plan, gain, enter)?))?;
+    decoding.play()?;
+    Ok(decoding)
+}
+
+fn chain(plan: &AudioPlan, gain: Option<f64>, enter: Option<Enter>) -> Result<Chain, MediaFailure> {
     let raw = gst::Caps::builder("audio/x-raw")
         .field("format", "F32LE")
         .field("layout", "interleaved")
@@ -147,10 +181,7 @@ fn open(file: &SourceFile, plan: &AudioPlan, gain: Option<f64>) -> Result<Decodi
         volume.set_property("volume", gain);
         after.push(volume);
     }
-    let chain = Chain { threads: 1, unpadded: false, after, caps: raw, enter: None };
-    let decoding = Decoding::open(file, Kind::Audio, plan.track, &chain)?;
-    decoding.play()?;
-    Ok(decoding)
+    Ok(Chain { threads: 1, unpadded: false, after, caps: raw, enter })
 }
 
 /// Access units on their way into segments.

@@ -19,7 +19,7 @@ pub(crate) struct Counted {
 
 /// Counts the first video track, or the first audio track of a file without picture.
 pub(crate) fn count(file: &SourceFile, progress: OnProgress<'_>) -> Result<Counted, MediaFailure> {
-    let (kind, caps) = match super::probe(file)?.video {
+    let (kind, caps) = match super::probe(file, None)?.video {
         Some(_) => (Kind::Video, "video/x-raw"),
         None => (Kind::Audio, "audio/x-raw"),
     };

@@ -283,6 +283,11 @@ impl Decoding {
         }
     }
 
+    /// What comes first once data flows, if anything does. Only until then.
+    pub(super) fn peek(&self) -> Option<gst::Sample> {
+        self.sink.try_pull_preroll(gst::ClockTime::ZERO)
+    }
+
     /// Lets data flow.
     pub(super) fn play(&self) -> Result<(), MediaFailure> {
         self.pipeline

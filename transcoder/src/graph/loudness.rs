@@ -2,18 +2,25 @@
 
 use ebur128::{EbuR128, Mode};
 use gstreamer as gst;
-use lectern_domain::plan::AudioPlan;
+use lectern_domain::{plan::AudioPlan, source::SourceInfo};
 
-use super::{MediaFailure, audio::SAMPLE_BYTES, decode::Decoding};
+use super::{
+    MediaFailure,
+    audio::{SAMPLE_BYTES, out_point, place_of},
+    decode::Decoding,
+    near::samples_within,
+};
 
 /// True peak that nothing is made louder than, dBTP (EBU R 128).
 const HIGHEST_PEAK_DB: f64 = -1.0;
 /// The most that anything is made louder, dB. What is quieter than that is a room in which nobody speaks.
 const MOST_DB: f64 = 20.0;
 
-/// Listens to all of a track; the factor for its samples. `heard` is told how far that has come, nanoseconds.
+/// Listens to all of a track that is on the asset's timeline; the factor for its samples. `heard` is told how far that has come,
+/// nanoseconds.
 pub(super) fn gain(
     decoding: &Decoding,
+    source: &SourceInfo,
     plan: &AudioPlan,
     target_lufs: i32,
     mut heard: impl FnMut(f64),
@@ -21,14 +28,25 @@ pub(super) fn gain(
     let mut meter = EbuR128::new(plan.channels, plan.sample_rate, Mode::I | Mode::TRUE_PEAK)
         .map_err(MediaFailure::internal)?;
     let (mut samples, mut frames) = (Vec::new(), 0u64);
+    let (channels, end) = (plan.channels as usize, out_point(source, plan));
     while let Some(sample) = decoding.next()? {
         let Some(buffer) = sample.buffer() else { continue };
         let bytes = buffer.map_readable()?;
         samples.clear();
         let (whole, _) = bytes.as_chunks::<SAMPLE_BYTES>();
-        samples.extend(whole.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        let place = place_of(&sample, source, plan);
+        if place.zip(end).is_some_and(|(place, end)| place >= end) {
+            break;
+        }
+        let have = whole.len() / channels;
+        let within = place.map_or(0..have, |place| samples_within(place, have, end));
+        samples.extend(
+            whole[within.start * channels..within.end * channels]
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes)),
+        );
         meter.add_frames_f32(&samples).map_err(MediaFailure::internal)?;
-        frames += (samples.len() / plan.channels as usize) as u64;
+        frames += (samples.len() / channels) as u64;
         heard(frames as f64 * gst::ClockTime::SECOND.nseconds() as f64 / f64::from(plan.sample_rate));
     }
     let loudness = meter.loudness_global().map_err(MediaFailure::internal)?;

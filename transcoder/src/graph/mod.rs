@@ -20,6 +20,7 @@ mod loudness;
 mod lpcm;
 mod measure;
 mod mux;
+mod near;
 pub(crate) mod patience;
 mod probe;
 mod range_src;

@@ -11,6 +11,7 @@ use lectern_domain::{
     failure::FailureCode,
     plan::picture_is_acceptable,
     source::{AudioTrack, Orientation, Ratio, SourceInfo, TextTrack, VideoTrack},
+    trim::Trim,
 };
 
 use super::{
@@ -56,8 +57,8 @@ struct Parsing {
     first_said: Option<u64>,
 }
 
-/// Examines a source.
-pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
+/// Examines a source, or the part of it between two points.
+pub(crate) fn probe(file: &SourceFile, trim: Option<Trim>) -> Result<SourceInfo, MediaFailure> {
     if file.size()? == 0 {
         return Err(MediaFailure::new(FailureCode::SourceEmpty, "expected bytes, found none"));
     }
@@ -80,7 +81,7 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         return Err(MediaFailure::new(code, format!("no stream in {}", parsed.container)));
     }
     let mut start = parsed.audio.iter().map(|found| found.start).min();
-    let mut video = None;
+    let (mut video, mut video_begins) = (None, 0);
     if let Some(mut found) = parsed.video {
         // The one of the eight orientations that `qtdemux` of GStreamer 1.22 does not know.
         if found.orientation == Orientation::Upright && display_matrix(file)? == Some([0, -1, -1, 0]) {
@@ -88,6 +89,7 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         }
         let (track, first) = first_frame(file, &found, &parsed.container)?;
         start = Some(start.map_or(first, |start| start.min(first)));
+        video_begins = first;
         video = Some(track);
     }
     let start_ns = start.unwrap_or(0).max(0) as u64;
@@ -106,7 +108,7 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         "video/x-matroska" | "video/webm" => true,
         _ => false,
     };
-    let mut source = SourceInfo {
+    let source = SourceInfo {
         duration_ns: parsed.length.map(|length| match (length, parsed.container.as_str()) {
             (Length::EndsAt(end), _) => end.saturating_sub(start_ns),
             // Counted from the zero of its timeline; elsewhere it is the length of what is there.
@@ -121,7 +123,18 @@ pub(crate) fn probe(file: &SourceFile) -> Result<SourceInfo, MediaFailure> {
         video,
         audio: decodable,
         texts: parsed.texts,
+        trim: None,
     };
+    let whole_ns = source.duration_ns;
+    let outside = |code| MediaFailure::new(code, format!("{trim:?} of a source of {whole_ns:?} ns"));
+    let mut source = source.trimmed(trim).map_err(outside)?;
+    if source.out_point_ns().is_some_and(|end| video_begins >= source.start_ns.saturating_add(end) as i64) {
+        // All there is of the part is its sound.
+        source.video = None;
+        if source.audio.is_empty() {
+            return Err(outside(FailureCode::TrimOutsideSource));
+        }
+    }
     // Only the plan's shape depends on it: a source that cannot be looked into is taken to move.
     let complexity = samples::look(file, &source).unwrap_or_default();
     if let Some(track) = &mut source.video {

@@ -4,6 +4,9 @@
 //! and ends with the first frame at or after the end, whose time gives the last kept frame its duration. No frame is
 //! encoded twice, and none is left out but what repeats the one before it ([`super::cadence`]). A segment of the grid in
 //! which no frame begins does not exist: the one before it lasts longer, in every rendition alike.
+//!
+//! Where the asset begins at an in point, its first frame is the one that is on the screen then, whenever that came; at an out point
+//! the frame that is on the screen ends. Neither shows a frame for less than a millisecond ([`FRAME_TOLERANCE_MS`]).
 
 use std::path::Path;
 
@@ -14,6 +17,7 @@ use lectern_domain::{
     media::TranscodeOutput,
     plan::{SECOND_NS, Span, VideoPlan},
     source::{Orientation, SourceInfo, VideoTrack},
+    trim::FRAME_TOLERANCE_MS,
 };
 
 use super::{
@@ -47,6 +51,10 @@ pub(crate) fn transcode_span(
     let scale = timeline::timescale(track.frame_rate);
     let start = timeline::to_ticks(span.start_ns as i64, scale);
     let end = span.end_ns.map(|end| timeline::to_ticks(end as i64, scale));
+    let out_point = source.out_point_ns().map(|end| timeline::to_ticks(end as i64, scale));
+    let tolerance = i64::from(scale) * FRAME_TOLERANCE_MS as i64 / 1_000;
+    // The first tick at which no frame of this span begins.
+    let over = end.into_iter().chain(out_point.map(|end| end - tolerance + 1)).min();
     let until = span.end_ns.or(source.duration_ns).unwrap_or(0);
 
     let (decoding, first) = open_at(file, source, track, span, start, scale)?;
@@ -70,13 +78,24 @@ pub(crate) fn transcode_span(
     let mut last: Option<i64> = None;
     let mut step = frame_ticks(track, scale);
     let mut end_of_span = None;
-    let mut next = first;
-    while let Some(sample) = next {
-        let ticks =
-            frame_time(&sample, source, scale).unwrap_or_else(|| last.map_or(start, |last| last + step));
+    let timed = |sample: gst::Sample| (frame_time(&sample, source, scale), sample);
+    let (mut next, mut ahead) = (first.map(timed), None);
+    if span.start_ns == 0 && source.begins_inside() {
+        let mut on_screen = None;
+        while let Some((Some(_), sample)) = next.take_if(|(ticks, _)| ticks.is_some_and(|at| at < tolerance))
+        {
+            on_screen = Some((Some(0), sample));
+            next = decoding.next()?.map(timed);
+        }
+        if on_screen.is_some() {
+            (next, ahead) = (on_screen, next);
+        }
+    }
+    while let Some((ticks, sample)) = next {
+        let ticks = ticks.unwrap_or_else(|| last.map_or(start, |last| last + step));
         // Times must rise; a source that repeats one still keeps its frame.
         let ticks = last.map_or(ticks, |last| ticks.max(last + 1));
-        if end.is_some_and(|end| ticks >= end) {
+        if over.is_some_and(|over| ticks >= over) {
             end_of_span = Some(ticks);
             break;
         }
@@ -100,7 +119,10 @@ pub(crate) fn transcode_span(
                     / until.saturating_sub(span.start_ns).max(1) as f64,
             );
         }
-        next = decoding.next()?;
+        next = match ahead.take() {
+            Some(frame) => Some(frame),
+            None => decoding.next()?.map(timed),
+        };
     }
     drop(decoding);
     let Some(last) = last else {
@@ -108,6 +130,7 @@ pub(crate) fn transcode_span(
     };
     let end = end_of_span
         .unwrap_or_else(|| end_of_source(last, step, frame_ticks(track, scale), source.duration_ns, scale));
+    let end = out_point.map_or(end, |out_point| if end > out_point - tolerance { out_point } else { end });
     let tracks = runs.finish(end as u64)?;
     agree(&tracks)?;
     stills.finish(folder)?;
@@ -146,7 +169,7 @@ fn open_at(
         (landed.is_some_and(|ticks| ticks <= start), decoding.entry().filter(|entry| !entry.whole))
     };
     let mut decoding = open(None)?;
-    if span.start_ns == 0 {
+    if span.start_ns == 0 && !source.begins_inside() {
         let (decoding, first) = first_of(decoding)?;
         if first.is_none() {
             return Err(MediaFailure::new(

@@ -4,7 +4,10 @@
 use std::{
     fs::File,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,7 +15,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use lectern_domain::{
     captions::{MAX_CUES, MAX_FILE_BYTES, MOST_TEXTS, SourceText, SourceTexts, TEXTS},
+    plan::SECOND_NS,
     source::{SourceInfo, TextTrack},
+    trim::texts_within,
 };
 
 use super::{
@@ -21,6 +26,9 @@ use super::{
 
 /// How often a wait looks at the bus.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How far apart packets of the same time lie in a container, nanoseconds: so far past the out point every text before it has come.
+const OVERLAP_NS: u64 = 10 * SECOND_NS;
 
 /// Kinds of text that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +81,24 @@ pub(crate) fn extract_texts(
         .map(|(track, texts)| SourceTexts {
             language: track.language.clone(),
             title: track.title.clone(),
-            texts,
+            texts: match source.trim {
+                None => texts,
+                Some(trim) => texts_within(texts, trim),
+            },
         })
         .collect();
     serde_json::to_writer(File::create(folder.join(TEXTS))?, &tracks).map_err(MediaFailure::internal)
 }
 
-/// The texts of each text track, in the container's order.
+/// Where the source begins on its container's timeline, and where on that nothing is read any more; nanoseconds.
+fn bounds(source: &SourceInfo) -> (i64, i64) {
+    let trim = source.trim.unwrap_or_default();
+    let end = source.out_point_ns().map(|end| source.start_ns.saturating_add(end + OVERLAP_NS));
+    let start = source.start_ns.saturating_sub(trim.in_ms * 1_000_000);
+    (start as i64, end.map_or(i64::MAX, |end| end as i64))
+}
+
+/// The texts of each text track, in the container's order, with times of the source: those seen at the in point may have come before it.
 fn read(file: &SourceFile, source: &SourceInfo) -> Result<Vec<Vec<SourceText>>, MediaFailure> {
     let pipeline = gst::Pipeline::new();
     let (input, parse) = (file.mended()?.0, super::element("parsebin")?);
@@ -87,7 +106,10 @@ fn read(file: &SourceFile, source: &SourceInfo) -> Result<Vec<Vec<SourceText>>, 
     input.link(&parse)?;
     let tracks: Arc<Mutex<Vec<Vec<SourceText>>>> = Arc::default();
     let (shared, weak) = (Arc::clone(&tracks), pipeline.downgrade());
-    let (container, start_ns) = (source.container.clone(), source.start_ns as i64);
+    let container = source.container.clone();
+    let (start_ns, end_ns) = bounds(source);
+    let over = Arc::new(AtomicBool::new(false));
+    let past_the_end = Arc::clone(&over);
     parse.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
@@ -105,9 +127,14 @@ fn read(file: &SourceFile, source: &SourceInfo) -> Result<Vec<Vec<SourceText>>, 
         }
         drop(all);
         let (shared, container) = (Arc::clone(&shared), container.clone());
+        let over = Arc::clone(&over);
         let form = form.filter(|_| track < MOST_TEXTS);
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             beat();
+            let time = info.buffer().and_then(|buffer| time_of(pad, buffer));
+            if time.is_some_and(|time| time.on(&container) > end_ns) {
+                over.store(true, Ordering::Relaxed);
+            }
             if let (Some(form), Some(buffer)) = (form, info.buffer())
                 && let Some(text) = text_of(pad, buffer, form, &container, start_ns)
             {
@@ -132,7 +159,7 @@ fn read(file: &SourceFile, source: &SourceInfo) -> Result<Vec<Vec<SourceText>>, 
             .unwrap_or_else(|| MediaFailure::internal("the text graph does not start")));
     }
     let (mut patience, mut seen) = (Patience::new(STALL), pulse());
-    while !running.ended(POLL)? {
+    while !past_the_end.load(Ordering::Relaxed) && !running.ended(POLL)? {
         if seen != pulse() {
             seen = pulse();
             patience.renew();

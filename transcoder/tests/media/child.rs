@@ -7,6 +7,7 @@ use lectern_domain::{
     media::TrackOutput,
     plan::{PlanSettings, TranscodePlan, plan},
     source::SourceInfo,
+    trim::Trim,
 };
 use lectern_transcoder::child::{ChildError, Done, Launch, Limits, News, Reply, Request, run};
 use tempfile::TempDir;
@@ -46,7 +47,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 pub(crate) fn probe(source: &Path) -> Result<SourceInfo, FailureCode> {
-    match ask(&Request::Probe { source: source.to_owned() }, Limits::transcode().for_probe()) {
+    probe_part(source, None)
+}
+
+pub(crate) fn probe_part(source: &Path, trim: Option<Trim>) -> Result<SourceInfo, FailureCode> {
+    match ask(&Request::Probe { source: source.to_owned(), trim }, Limits::transcode().for_probe()) {
         Ok(Done { reply: Reply::Probed { info }, .. }) => Ok(info),
         Ok(other) => panic!("expected facts, got {other:?}"),
         Err(error) => {
@@ -67,7 +72,16 @@ pub(crate) struct Made {
 
 /// Probes, plans and makes every span and audio track, as separate jobs.
 pub(crate) fn make(source: &Path, settings: &PlanSettings) -> Result<Made, FailureCode> {
-    let info = probe(source)?;
+    make_part(source, None, settings)
+}
+
+/// The same of a part of it.
+pub(crate) fn make_part(
+    source: &Path,
+    trim: Option<Trim>,
+    settings: &PlanSettings,
+) -> Result<Made, FailureCode> {
+    let info = probe_part(source, trim)?;
     let plan = plan(&info, settings)?;
     let folder = tempfile::tempdir().unwrap();
     let mut outputs = Vec::new();

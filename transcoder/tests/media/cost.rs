@@ -102,7 +102,7 @@ fn probes_and_sound_are_light() {
     let plan = plan(&info, &PlanSettings::default()).unwrap().audio.remove(0);
     let (_keep, folder) = made();
     for request in [
-        Request::Probe { source: source.clone() },
+        Request::Probe { source: source.clone(), trim: None },
         Request::Audio { source: source.clone(), info, plan, folder },
     ] {
         let done = on_one_core(&request);

@@ -45,6 +45,19 @@ pub(crate) fn picture(size: &str, rate: u32, seconds: f64) -> String {
     format!("-f lavfi -i testsrc2=size={size}:rate={rate}:duration={seconds}")
 }
 
+/// Bits of the numbers of [`numbered`].
+pub(crate) const NUMBER_BITS: u32 = 10;
+
+/// A picture in which every frame says its number, in bars that are black or white; the lowest bit is on the left.
+pub(crate) fn numbered(rate: u32, seconds: f64) -> String {
+    let bar = |bit: u32| {
+        let (left, every) = (bit * 32, 1 << bit);
+        format!(",drawbox=x={left}:y=0:w=32:h=ih:color=white:t=fill:enable='mod(floor(n/{every}),2)'")
+    };
+    let bars: String = (0..NUMBER_BITS).map(bar).collect();
+    format!("-f lavfi -i color=black:size=320x180:rate={rate}:duration={seconds}{bars}")
+}
+
 /// A steady tone.
 pub(crate) fn tone(seconds: f64) -> String {
     format!("-f lavfi -i sine=frequency=440:duration={seconds}")

@@ -34,7 +34,7 @@ fn answer(script: &str, wall: Duration) -> (ChildError, u64, u64) {
         assert_eq!(store.size(KEY).await.unwrap(), Some(SIZE));
         let path = folder.path().join("source");
         let mut feed = Feed::create(store.clone(), KEY.into(), SIZE, &path).unwrap();
-        let request = Request::Probe { source: path };
+        let request = Request::Probe { source: path, trim: None };
         let started = Instant::now();
         let cancel = CancellationToken::new();
         let error = run_fetching(&launch, &request, &mut feed, |_| {}, &cancel).await.unwrap_err();

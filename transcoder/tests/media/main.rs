@@ -17,4 +17,5 @@ mod sources;
 mod spans;
 mod store;
 mod sync;
+mod trims;
 mod waveform;

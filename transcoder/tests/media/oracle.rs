@@ -118,3 +118,20 @@ pub(crate) fn ssim(made: &Path, source: &Path, filter: &str) -> f64 {
     let all = text.rsplit_once("All:").unwrap_or_else(|| panic!("no result: {text}")).1;
     all.split_whitespace().next().unwrap().parse().unwrap()
 }
+
+/// The numbers that [`crate::fixtures::numbered`] has drawn into the frames of a file.
+pub(crate) fn numbers(path: &Path) -> Vec<u32> {
+    let bits = crate::fixtures::NUMBER_BITS as usize;
+    let filter = format!("scale={bits}:1:flags=area");
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-map", "0:v:0", "-vf", &filter, "-pix_fmt", "gray", "-vsync", "passthrough"])
+        .args(["-f", "rawvideo", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let number = |cells: &[u8]| {
+        cells.iter().enumerate().map(|(bit, level)| u32::from(*level > 128) << bit).sum::<u32>()
+    };
+    output.stdout.chunks_exact(bits).map(number).collect()
+}

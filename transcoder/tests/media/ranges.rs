@@ -35,7 +35,7 @@ enum Work {
 impl Work {
     fn request(&self, source: PathBuf, folder: PathBuf) -> Request {
         match self.clone() {
-            Self::Probe => Request::Probe { source },
+            Self::Probe => Request::Probe { source, trim: None },
             Self::Span(info, plan, span) => Request::Span { source, info, plan, span, folder },
             Self::Audio(info, plan) => Request::Audio { source, info, plan, folder },
         }

@@ -128,7 +128,7 @@ fn cancelling_kills_it() {
 
 #[test]
 fn a_program_that_is_no_child_is_a_fault_of_ours() {
-    let request = Request::Probe { source: plain() };
+    let request = Request::Probe { source: plain(), trim: None };
     for program in ["/bin/false", "/bin/true", "/nonexistent/program"] {
         let launch = lectern_transcoder::child::Launch {
             program: program.into(),

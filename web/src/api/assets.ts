@@ -4,7 +4,7 @@ import { backoffMs, pause } from './backoff';
 import { request, send } from './client';
 import { EventStreamParser } from './eventStream';
 import { ApiError } from './problem';
-import type { Asset, AssetState } from './types';
+import type { Asset, AssetState, Trim } from './types';
 
 export const isFinal = (state: AssetState): boolean => state === 'ready' || state === 'failed' || state === 'deleted';
 export const isPlayable = (state: AssetState): boolean => state === 'playable' || state === 'ready';
@@ -15,6 +15,11 @@ export function getAsset(id: string, signal?: AbortSignal): Promise<Asset> {
 
 export function retryAsset(id: string): Promise<Asset> {
   return request('POST', `/assets/${id}/retry`);
+}
+
+/** Sets which part of the recording is the lesson; null: all of it. Until the upload is finished, or before another try. */
+export function trimAsset(id: string, trim: Trim | null): Promise<Asset> {
+  return request('PUT', `/assets/${id}/trim`, { body: trim ?? {} });
 }
 
 export interface AssetFollower {

@@ -111,6 +111,13 @@ export interface Rendition {
   codecs: string;
 }
 
+/** Which part of a recording is the lesson, in its own time. */
+export interface Trim {
+  in_ms: number;
+  /** Null: to its end. */
+  out_ms: number | null;
+}
+
 export interface Asset {
   id: string;
   lesson_id: string;
@@ -120,6 +127,8 @@ export interface Asset {
   progress: number;
   duration_ms: number | null;
   source_bytes: number | null;
+  /** For whoever teaches; absent: the whole recording. */
+  trim?: Trim;
   renditions: Rendition[];
   /** While the rest is being made: how much can be played. */
   playable_ms?: number;

@@ -1,7 +1,8 @@
 // What is happening to an uploaded lecture: the steps, live, and the reason and the way on when it failed.
 
 import { useQueryClient } from '@tanstack/react-query';
-import { retryAsset } from '../api/assets';
+import { useState } from 'react';
+import { retryAsset, trimAsset } from '../api/assets';
 import { messageFor } from '../api/problem';
 import { assetQuery } from '../api/queries';
 import { ErrorState } from '../ui/ErrorState';
@@ -11,13 +12,21 @@ import { ProgressBar } from '../ui/ProgressBar';
 import { Skeleton } from '../ui/Skeleton';
 import { useTask } from '../ui/useTask';
 import { ProcessingSteps } from './ProcessingSteps';
+import { partLabel, pointTexts, readPoints, type PointTexts } from './trim';
+import { TrimFields } from './TrimFields';
 import { useAsset } from './useAsset';
 
 export function AssetStatus({ assetId, lessonId }: { assetId: string; lessonId: string }) {
   const { asset, error, connected, reload } = useAsset(assetId, lessonId);
   const queries = useQueryClient();
+  // What the instructor has changed about the points, if anything.
+  const [points, setPoints] = useState<PointTexts | null>(null);
+  const misread = points === null ? null : readPoints(points).problem;
   const retry = useTask({
-    run: () => retryAsset(assetId),
+    run: async () => {
+      if (points !== null) await trimAsset(assetId, readPoints(points).trim);
+      return retryAsset(assetId);
+    },
     done: 'Processing starts again.',
     onDone: (next) => queries.setQueryData(assetQuery(assetId).queryKey, next),
   });
@@ -29,6 +38,7 @@ export function AssetStatus({ assetId, lessonId }: { assetId: string; lessonId: 
     asset.filename,
     asset.source_bytes ? fileSize(asset.source_bytes) : null,
     asset.duration_ms ? duration(asset.duration_ms) : null,
+    asset.trim ? partLabel(asset.trim) : null,
   ].filter((fact) => fact !== null && fact !== '');
   const pictures = asset.renditions.filter((rendition) => rendition.kind === 'video');
 
@@ -77,8 +87,12 @@ export function AssetStatus({ assetId, lessonId }: { assetId: string; lessonId: 
             <Icon name="warning" size={18} /> This lecture could not be processed
           </p>
           <p>{asset.failure?.message ?? 'The reason is not known.'}</p>
+          {asset.failure?.code === 'trim_outside_source' && (
+            <TrimFields points={points ?? pointTexts(asset.trim)} onChange={setPoints} />
+          )}
+          {misread !== null && <p role="status">{misread}</p>}
           {asset.failure?.retryable && (
-            <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate()} data-testid="asset-retry">
+            <button type="button" className="button" disabled={retry.isPending || misread !== null} onClick={() => retry.mutate()} data-testid="asset-retry">
               <Icon name="retry" size={18} /> Try again
             </button>
           )}

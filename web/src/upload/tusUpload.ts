@@ -4,6 +4,7 @@ import Uppy from '@uppy/core';
 import Tus, { type TusBody } from '@uppy/tus';
 import { session } from '../api/browserSession';
 import { networkError, problemFrom, type ApiError } from '../api/problem';
+import type { Trim } from '../api/types';
 
 export interface TusUploadEvents {
   /** Bytes the server has, or is being sent. */
@@ -26,13 +27,16 @@ export interface TusUpload {
 }
 
 // type, not interface: Uppy wants an index signature.
-type UploadMeta = { filename: string; filetype: string; lesson_id: string };
+type UploadMeta = { filename: string; filetype: string; lesson_id: string; trim_in_ms?: string; trim_out_ms?: string };
 
 /** Bounds one request, for the body limits of proxies in between; a token is checked for each. */
 const PART_BYTES = 64 * 1024 * 1024;
 const RETRY_DELAYS_MS = [0, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000, 60_000, 60_000];
 
-export function startTusUpload(lessonId: string, file: File, events: TusUploadEvents): TusUpload {
+export function startTusUpload(lessonId: string, file: File, trim: Trim | null, events: TusUploadEvents): TusUpload {
+  const meta: UploadMeta = { filename: file.name, filetype: file.type || 'application/octet-stream', lesson_id: lessonId };
+  if (trim) meta.trim_in_ms = String(trim.in_ms);
+  if (trim?.out_ms != null) meta.trim_out_ms = String(trim.out_ms);
   let sentToken: string | null = null;
   let refusedToken: string | null = null;
 
@@ -43,7 +47,7 @@ export function startTusUpload(lessonId: string, file: File, events: TusUploadEv
     chunkSize: PART_BYTES,
     retryDelays: RETRY_DELAYS_MS,
     removeFingerprintOnSuccess: true,
-    allowedMetaFields: ['filename', 'filetype', 'lesson_id'],
+    allowedMetaFields: Object.keys(meta),
     async onBeforeRequest(request) {
       const token = refusedToken === null ? await session.token() : await session.renew(refusedToken);
       refusedToken = null;
@@ -81,7 +85,7 @@ export function startTusUpload(lessonId: string, file: File, events: TusUploadEv
     type: file.type || 'application/octet-stream',
     data: file,
     source: 'lesson',
-    meta: { filename: file.name, filetype: file.type || 'application/octet-stream', lesson_id: lessonId },
+    meta,
   });
   void uppy.upload();
 

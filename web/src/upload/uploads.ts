@@ -2,6 +2,7 @@
 // a lecture goes up.
 
 import { ApiError, asSentence, messageFor } from '../api/problem';
+import type { Trim } from '../api/types';
 import { SpeedMeter } from './speedMeter';
 import type { TusUpload } from './tusUpload';
 
@@ -53,7 +54,12 @@ export function subscribeUploads(listener: () => void): () => void {
 
 export const currentUploads = (): readonly LessonUpload[] => views;
 
-export async function startUpload(lesson: { id: string; course_id: string; title: string }, file: File): Promise<void> {
+/** `trim` holds for a new upload: one that goes on has the points that it was begun with. */
+export async function startUpload(
+  lesson: { id: string; course_id: string; title: string },
+  file: File,
+  trim: Trim | null,
+): Promise<void> {
   if (running.has(lesson.id)) return;
   const upload: Running = {
     meter: new SpeedMeter(),
@@ -78,7 +84,7 @@ export async function startUpload(lesson: { id: string; course_id: string; title
     const { startTusUpload } = await import('./tusUpload');
     // Cancelled while the code was loading.
     if (running.get(lesson.id) !== upload) return;
-    upload.tus = startTusUpload(lesson.id, file, eventsFor(lesson.id, upload));
+    upload.tus = startTusUpload(lesson.id, file, trim, eventsFor(lesson.id, upload));
   } catch (error) {
     update(lesson.id, { status: 'failed', problem: messageFor(error) });
   }
