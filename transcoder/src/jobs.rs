@@ -188,7 +188,7 @@ impl TranscoderJobs {
             audio = plan.audio.len(),
             "source examined and planned"
         );
-        Ok(Completion::Probed { source: Box::new(info), plan: Box::new(plan) })
+        Ok(Completion::Probed { source: info, plan: Box::new(plan) })
     }
 
     async fn transcode(

@@ -75,7 +75,7 @@ pub enum Reply {
     /// What the source is.
     Probed {
         /// The facts.
-        info: SourceInfo,
+        info: Box<SourceInfo>,
     },
     /// What was made, in the request's folder.
     Made {

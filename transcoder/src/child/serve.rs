@@ -101,7 +101,9 @@ fn work(
     made: &mut dyn FnMut(TrackOutput),
 ) -> Result<Reply, MediaFailure> {
     match request {
-        Request::Probe { trim, .. } => graph::probe(file, *trim).map(|info| Reply::Probed { info }),
+        Request::Probe { trim, .. } => {
+            graph::probe(file, *trim).map(|info| Reply::Probed { info: Box::new(info) })
+        }
         Request::Decode { .. } => graph::count(file, progress).map(|counted| Reply::Decoded {
             buffers: counted.buffers,
             duration_ms: counted.duration_ns / 1_000_000,

@@ -52,7 +52,7 @@ pub(crate) fn probe(source: &Path) -> Result<SourceInfo, FailureCode> {
 
 pub(crate) fn probe_part(source: &Path, trim: Option<Trim>) -> Result<SourceInfo, FailureCode> {
     match ask(&Request::Probe { source: source.to_owned(), trim }, Limits::transcode().for_probe()) {
-        Ok(Done { reply: Reply::Probed { info }, .. }) => Ok(info),
+        Ok(Done { reply: Reply::Probed { info }, .. }) => Ok(*info),
         Ok(other) => panic!("expected facts, got {other:?}"),
         Err(error) => {
             eprintln!("{error}");

@@ -13,13 +13,14 @@ use lectern_domain::{
     failure::FailureCode,
     plan::{AudioPlan, PlanSettings, Span, VideoPlan, plan},
     source::SourceInfo,
+    trim::Trim,
 };
 use lectern_platform::{objects::Objects as _, testing::s3::S3Service};
 use lectern_transcoder::child::{ChildError, Done, Feed, Limits, Request, run_fetching};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    child::{ask, block_on, launch, probe},
+    child::{ask, block_on, launch, probe_part},
     fixtures::{H264, changed, ffmpeg, picture, plain, tone},
     store::{KEY, Mood, Remote},
 };
@@ -154,7 +155,12 @@ fn local(source: &Path, work: &Work) -> Result<(Done, Files), ChildError> {
 
 /// Everything there is to do with a source.
 fn all_work(source: &Path, settings: &PlanSettings) -> Vec<Work> {
-    let info = probe(source).unwrap();
+    part_work(source, None, settings)
+}
+
+/// Everything there is to do with a part of one.
+fn part_work(source: &Path, trim: Option<Trim>, settings: &PlanSettings) -> Vec<Work> {
+    let info = probe_part(source, trim).unwrap();
     let plan = plan(&info, settings).unwrap();
     let mut all = vec![Work::Probe];
     if let Some(video) = &plan.video {
@@ -239,6 +245,24 @@ fn a_span_of_a_long_file_reads_a_small_share_of_it() {
             );
             assert!(share < most, "{what} {name}: {share}");
             assert!(took.outstanding <= 2 << 20, "{what} {name}: {took:?}");
+        }
+    }
+}
+
+/// However long the recording goes on before the in point and after the out point.
+#[test]
+fn a_part_of_a_long_file_reads_a_small_share_of_it() {
+    for (what, source) in [("MP4", ten_minutes("", "mp4")), ("Matroska", ten_minutes("", "mkv"))] {
+        let size = std::fs::metadata(&source).unwrap().len();
+        let trim = Trim::new(Some(500_500), Some(508_000)).unwrap();
+        let all = part_work(&source, trim, &PlanSettings::default());
+        assert_eq!(all.len(), 3, "{what}: a probe, a span and a sound");
+        for (name, work) in [("span", &all[1]), ("sound", &all[2])] {
+            let store = remote(&source, Mood::Good);
+            let (_, made, took) = fetched(&store, work, work.limits(), None).unwrap();
+            let share = took.bytes as f64 / size as f64;
+            println!("{what}, {name}: {:.1} MiB, {:.2} %", took.bytes as f64 / 1_048_576.0, share * 100.0);
+            assert!(share < 0.10 && made.len() > 1, "{what} {name}: {share}");
         }
     }
 }
