@@ -34,8 +34,7 @@ pub(super) fn look(file: &SourceFile, source: &SourceInfo) -> Result<Option<Comp
     let Some(track) = &source.video else { return Ok(None) };
     let began = Instant::now();
     let chain = Chain {
-        // Whoever asked for the plan waits.
-        threads: 2,
+        threads: 1,
         unpadded: false,
         after: vec![element("videoconvert")?],
         caps: gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build(),
