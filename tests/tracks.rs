@@ -217,7 +217,7 @@ async fn poster_storyboard_and_chapters_are_found_in_the_pictures() {
         .into_iter()
         .filter(|name| name.contains("still") || name.contains(".jpg"))
         .collect();
-    assert_eq!(stills.len(), 3, "{stills:?}");
+    assert_eq!(stills.len(), 4, "poster, storyboard, chapters and the waveform: {stills:?}");
     for still in stills {
         let bytes = std::fs::read(objects.join(&still)).unwrap();
         assert!(still.ends_with(".sealed") && !bytes.starts_with(&[0xff, 0xd8]), "{still}");
