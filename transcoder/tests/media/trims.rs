@@ -140,7 +140,10 @@ fn exactly_the_part_is_seen_and_heard() {
         ("MPEG-TS", ffmpeg(&format!("{both} {X264} -g 47 -c:a aac"), "ts")),
         (
             "fragments",
-            ffmpeg(&format!("{both} {X264} -g 47 -c:a flac -movflags frag_keyframe+delay_moov"), "mp4"),
+            ffmpeg(
+                &format!("{both} {X264} -g 47 -c:a flac -strict -2 -movflags frag_keyframe+delay_moov"),
+                "mp4",
+            ),
         ),
         ("open GOPs", ffmpeg(&format!("{both} {open} -c:a libmp3lame"), "mp4")),
         (
